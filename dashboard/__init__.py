@@ -1,0 +1,1 @@
+"""The dashboard: pick a prediction, see the training examples that made it."""

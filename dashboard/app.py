@@ -1,0 +1,19 @@
+"""The dashboard's frame: page configuration and navigation, nothing else. `influence open DIR` starts it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import streamlit as st
+
+from dashboard.views import explain, help, overview
+
+st.set_page_config(page_title="Influence", page_icon=str(Path(__file__).parent / "assets" / "icon.png"), layout="wide")
+st.navigation(
+    [
+        st.Page(overview.page, title="Overview", url_path="overview"),
+        st.Page(explain.page, title="Explain", url_path="explain", default=True),
+        st.Page(help.page, title="Help", url_path="help"),
+    ],
+    position="top",
+).run()

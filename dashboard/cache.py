@@ -1,0 +1,225 @@
+"""The only home of caching, and the pages' way to the services.
+
+Keys are a folder's path and stamp (which changes with its content) and ids: large arrays are never hashed. Every
+cache is bounded, and what visitors share is only read. One lock keeps two visitors from solving at the same time.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from dashboard.services import cards as card_service
+from dashboard.services import distribution as distribution_service
+from dashboard.services import influence, listing, performance, pictures, projects, start, training
+from dashboard.services import refit as refit_service
+from dashboard.services import trust as trust_service
+from dashboard.services.cards import Card
+from dashboard.services.distribution import Distribution, cumulative, within
+from dashboard.services.faults import Fault
+from dashboard.services.faults import describe as describe_fault
+from dashboard.services.influence import Explanation, sentence
+from dashboard.services.listing import PAGE, errors, neighbours, page_of
+from dashboard.services.listing import table as list_table
+from dashboard.services.opened import Example, Folder, Project, Run, Workspace, given_project
+from dashboard.services.opened import find as find_folder
+from dashboard.services.opened import names as workspace_names
+from dashboard.services.performance import MOST_CLASSES, confused_pairs
+from dashboard.services.ranking import as_csv as ranking_csv
+from dashboard.services.ranking import table as ranking_table
+from dashboard.services.refit import MOST as MOST_REMOVED
+from dashboard.services.refit import RefitResult
+from dashboard.services.start import Harm
+from dashboard.services.table_rows import SHOWN as COLUMNS_SHOWN
+from dashboard.services.table_rows import Difference, differences
+from dashboard.services.targets import choices, parse
+from dashboard.services.texts import segments, words
+from dashboard.services.training import Reach
+from dashboard.services.trust import Trust
+from dashboard.services.wording import class_name, count, number, percent, plain, signed
+
+__all__ = [
+    "COLUMNS_SHOWN",
+    "MOST_CLASSES",
+    "MOST_REMOVED",
+    "PAGE",
+    "Card",
+    "Difference",
+    "Distribution",
+    "Example",
+    "Explanation",
+    "Fault",
+    "Folder",
+    "Harm",
+    "Reach",
+    "RefitResult",
+    "Run",
+    "Trust",
+    "Workspace",
+    "choices",
+    "class_name",
+    "confused_pairs",
+    "count",
+    "cumulative",
+    "describe_fault",
+    "differences",
+    "errors",
+    "find_folder",
+    "given_project",
+    "list_table",
+    "neighbours",
+    "number",
+    "page_of",
+    "parse",
+    "percent",
+    "plain",
+    "ranking_csv",
+    "ranking_table",
+    "segments",
+    "sentence",
+    "signed",
+    "within",
+    "words",
+    "workspace_names",
+]
+
+SOLVING = threading.Lock()
+
+
+@st.cache_resource(max_entries=4, show_spinner="Opening the workspace …")
+def workspace(folder: Folder) -> Workspace:
+    """An opened workspace; memory-mapped, so that it costs little to keep."""
+    return Workspace(folder.path)
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def frame(folder: Folder, split: str) -> pd.DataFrame:
+    """The cheap columns of all training or all test examples."""
+    opened = workspace(folder)
+    return (opened.train if split == "train" else opened.test).frame()
+
+
+@st.cache_resource(max_entries=16, show_spinner=False)
+def listed(folder: Folder, **filters: Any) -> list[int]:
+    """Test ids that pass the filters, in order."""
+    opened, chosen = workspace(folder), listing.Filters(**filters)
+    found = opened.test.search(chosen.search.strip()) if chosen.search.strip() else None
+    return listing.matching(frame(folder, "test"), opened.manifest.kind, chosen, found)
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def explanation(folder: Folder, run_id: str, test_id: int, target: str) -> Explanation:
+    """The scores of one prediction."""
+    opened = workspace(folder)
+    wanted = parse(target, opened.manifest.kind, len(opened.manifest.class_names))
+    with SOLVING:
+        return influence.explain(opened, opened.run(run_id), test_id, wanted)
+
+
+def trust(folder: Folder, run_id: str, shown: Explanation | None = None) -> Trust:
+    """How far to trust a run, or one prediction of it."""
+    return trust_service.trust(workspace(folder).run(run_id), shown)
+
+
+@st.cache_data(max_entries=4, show_spinner=False)
+def flags(folder: Folder, run_id: str) -> dict[int, str]:
+    """What is unusual about some training examples, in words."""
+    return card_service.flags_of(workspace(folder).run(run_id).self_influence())
+
+
+@st.cache_data(max_entries=16, show_spinner=False)
+def cards(folder: Folder, run_id: str, asked: tuple[int, str], side: str, shown: tuple[int, int]) -> list[Card]:
+    """Example cards of one side of a prediction; ``asked`` is test id and target, ``shown`` a range of ranks."""
+    found = explanation(folder, run_id, *asked)
+    ids = found.ranked[side][slice(*shown)].tolist()
+    return card_service.score_cards(workspace(folder), found, side, ids, flags(folder, run_id))
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def picture(folder: Folder, split: str, example_id: int, side: int) -> bytes | None:
+    """The picture of an example as PNG; None if it has none."""
+    opened = workspace(folder)
+    image = (opened.train if split == "train" else opened.test)[example_id].image
+    return pictures.fitted(image, side) if image else None
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def distribution(folder: Folder, run_id: str, test_id: int, target: str) -> Distribution:
+    """The distribution of the scores over the training set."""
+    opened = workspace(folder)
+    example = opened.test[test_id]
+    names = opened.manifest.class_names
+    first = [int(example.label), int(example.prediction)] if names else []
+    labels = frame(folder, "train")["label"].to_numpy()
+    return distribution_service.distribution(explanation(folder, run_id, test_id, target), labels, names, first)
+
+
+@st.cache_data(max_entries=4, show_spinner=False)
+def figures(folder: Folder) -> list[performance.Figure]:
+    """The headline numbers of the test set."""
+    manifest = workspace(folder).manifest
+    return performance.figures(frame(folder, "test"), manifest.kind, manifest.label_unit)
+
+
+@st.cache_data(max_entries=4, show_spinner=False)
+def classes(folder: Folder) -> pd.DataFrame:
+    """Recall and counts of every class."""
+    names = workspace(folder).manifest.class_names
+    return performance.classes(frame(folder, "test"), frame(folder, "train"), names)
+
+
+@st.cache_data(max_entries=4, show_spinner=False)
+def confusion(folder: Folder) -> np.ndarray:
+    """Counts, true label by predicted class."""
+    return performance.confusion(frame(folder, "test"), len(workspace(folder).manifest.class_names))
+
+
+@st.cache_data(max_entries=4, show_spinner=False)
+def surprising(folder: Folder, run_id: str) -> list[Card]:
+    """The most surprising wrong predictions."""
+    opened = workspace(folder)
+    return start.surprising(opened, opened.run(run_id), frame(folder, "test"))
+
+
+@st.cache_data(max_entries=4, show_spinner="Adding up the harm to the wrong predictions …")
+def harmful(folder: Folder, run_id: str) -> Harm:
+    """Training examples that harm the wrong predictions most."""
+    opened = workspace(folder)
+    return start.harmful(opened, opened.run(run_id), frame(folder, "test"))
+
+
+def first_test(folder: Folder, run_id: str) -> int | None:
+    """The prediction that a visitor sees first."""
+    opened = workspace(folder)
+    return start.first_test(opened.run(run_id), frame(folder, "test"), opened.manifest.kind)
+
+
+@st.cache_data(max_entries=16, show_spinner=False)
+def reach(folder: Folder, run_id: str, train_id: int) -> Reach:
+    """Which predictions a training example moves."""
+    opened = workspace(folder)
+    return training.reach(opened, opened.run(run_id), train_id)
+
+
+@st.cache_resource(max_entries=1, show_spinner="Loading the project …")
+def project(folder: Folder, given: str) -> Project | None:
+    """The code behind a workspace: what the user gave, or a bundled demo; None if there is neither."""
+    return projects.of_workspace(workspace(folder).manifest, given)
+
+
+def obstacle_to_refit(folder: Folder, run_id: str) -> str:
+    """Why a refit is not on offer, and what turns it on; empty if it is."""
+    opened = workspace(folder)
+    return refit_service.obstacle(opened, opened.run(run_id), project(folder, given_project()))
+
+
+@st.cache_data(max_entries=16, show_spinner="Refitting without the ticked examples …")
+def refit(folder: Folder, run_id: str, asked: tuple[int, str], removed: tuple[int, ...]) -> RefitResult:
+    """The change that was predicted beside the change after refitting; ``asked`` is test id and target."""
+    found, code = explanation(folder, run_id, *asked), project(folder, given_project())
+    with SOLVING:
+        return refit_service.refit(workspace(folder), code, found, removed)

@@ -1,0 +1,316 @@
+"""The ``influence`` command: results go to standard output, progress and messages to standard error.
+
+Commands import what they need when they run: torch takes seconds, and a demo that is ready needs none of it.
+"""
+
+# ruff: noqa: PLC0415  (the imports inside commands, for the reason above)
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import shlex
+import sys
+import traceback
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console, RenderableType
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
+
+from dashboard.services import address as address_service
+from dashboard.services import catalogue, demos, faults, serve
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from dashboard.services.builds import Progress as Step
+
+UNUSABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT)
+FILE_WIDTH = 160  # columns of a table that goes to a file or a pipe
+STOPPED = "Stopped; what is done is kept, and the same command goes on from there."
+
+app = typer.Typer(
+    name="influence",
+    help="Which training examples caused this prediction?",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+class Method(StrEnum):
+    """``auto`` takes the first method that serves the model."""
+
+    auto = "auto"
+    exact = "exact"
+
+
+class Measure(StrEnum):
+    """What is measured of a prediction."""
+
+    loss = "loss"
+    logit = "logit"
+    margin = "margin"
+    value = "value"
+
+
+class Format(StrEnum):
+    """How an explanation is written."""
+
+    table = "table"
+    json = "json"
+    csv = "csv"
+
+
+class ListFormat(StrEnum):
+    """How a list is written."""
+
+    table = "table"
+    json = "json"
+
+
+Folder = Annotated[Path, typer.Argument(metavar="DIR", help="A workspace.", show_default=False)]
+Damping = Annotated[float | None, typer.Option(metavar="X", help="Added to the curvature; 0 or more.")]
+RunId = Annotated[str | None, typer.Option("--run", metavar="ID", help="A run; the newest by default.")]
+Port = Annotated[int | None, typer.Option(min=1, max=65535, help="8501 or any free one by default.")]
+NoBrowser = Annotated[bool, typer.Option("--no-browser", help="Print the link only.")]
+
+
+# --- the command --------------------------------------------------------------------------------------------
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command and return its exit code: 0, 2 the user's mistake, 1 our fault, 130 Ctrl-C."""
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    debug = "--debug" in given
+    given = [argument for argument in given if argument != "--debug"]  # it may stand anywhere
+    faults.LOGGER.addHandler(logging.NullHandler())  # the sentence is enough; --debug prints the traceback
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")  # a name that the terminal cannot show is no error
+    try:
+        code = app(given, prog_name="influence", standalone_mode=False) or 0
+        sys.stdout.flush()
+    except (KeyboardInterrupt, typer.Abort):
+        code = 130
+    except BrokenPipeError:  # the reader has seen enough; nothing may be written any more, not even at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:
+        if debug:
+            traceback.print_exception(error)
+        code, sentence = _explained(error)
+        _say(sentence)
+    if code == 130:  # noqa: PLR2004
+        _say(STOPPED)
+    return int(code)
+
+
+def _explained(error: Exception) -> tuple[int, str]:
+    """Exit code and sentence of an error."""
+    if hasattr(error, "format_message"):  # what Typer says of a command line that makes no sense
+        return 2, f"{str(error.format_message()).rstrip('.')}; see `influence --help`."
+    if isinstance(error, OSError) and error.errno in UNUSABLE:
+        return (
+            2,
+            f"{error.filename or 'A file'} cannot be used ({error.strerror}); change that and try again.",
+        )
+    fault = faults.describe(error)
+    if not fault.log_id:
+        return 2, fault.sentence
+    reason = f"{type(error).__name__}: {error}".rstrip(".: ")
+    return 1, f"This is our fault, not yours ({reason}); add --debug to see where, and please report it."
+
+
+def _say(message: str) -> None:
+    """One line on standard error; a name in it may hold control or direction characters."""
+    visible = "".join(c if c.isprintable() else " " for c in message)
+    typer.echo(" ".join(visible.split()), err=True)
+
+
+def _show(result: RenderableType) -> None:
+    width = None if sys.stdout.isatty() else FILE_WIDTH
+    Console(file=sys.stdout, width=width, markup=False, emoji=False, highlight=False).print(result)
+
+
+class _Steps:
+    """Progress on standard error: bars with the time left in a terminal, one line a step elsewhere."""
+
+    def __init__(self) -> None:
+        console = Console(stderr=True, markup=False, emoji=False, highlight=False)
+        columns = (
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            TextColumn("{task.fields[left]}"),
+        )
+        self.bars = Progress(*columns, console=console, disable=not console.is_terminal)
+        self.tasks: dict[str, TaskID] = {}
+
+    def __enter__(self) -> _Steps:
+        self.bars.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.bars.stop()
+
+    def __call__(self, step: Step) -> None:
+        """Show where a build is."""
+        if step.stage not in self.tasks:
+            self.tasks[step.stage] = self.bars.add_task(step.stage, left="")
+            if self.bars.disable:
+                self.say(f"{step.stage} ...")
+        left = "" if step.seconds_left is None else f"{step.seconds_left:.0f} s left"
+        finished = step.done == step.total
+        self.bars.update(
+            self.tasks[step.stage], completed=step.done, total=step.total, left="done" if finished else left
+        )
+
+    def say(self, message: str) -> None:
+        """A message above the bars."""
+        if self.bars.disable:
+            _say(message)
+        else:
+            self.bars.console.print(message)
+
+
+@app.callback(invoke_without_command=True)
+def influence(
+    context: typer.Context,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,  # noqa: ARG001
+    version: Annotated[bool, typer.Option("--version", help="Show the version.")] = False,
+) -> None:
+    """Which training examples caused this prediction?"""
+    if version:
+        typer.echo(demos.versions()["influence-dashboard"])
+    elif context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+@app.command()
+def demo(
+    name: Annotated[str, typer.Argument(help="digits, breast-cancer, diabetes or spam.")] = "digits",
+    port: Port = None,
+    no_browser: NoBrowser = False,
+) -> None:
+    """Build a demo, the first time, and open it in the browser."""
+    address = address_service.Address.choose(address_service.LOOPBACK, port)
+    wanted = demos.DemoFolder(name)
+    if wanted.problem() is not None:
+        with _Steps() as steps:
+            steps.say(f"Building the demo {name}; the next time it opens at once.")
+            from dashboard.services import builds
+
+            builds.build_demo(wanted, steps, steps.say)
+    _serve(wanted.path, address, no_browser=no_browser)
+
+
+@app.command()
+def build(
+    project: Annotated[str, typer.Argument(metavar="PROJECT", help="A demo's name, or FILE.py[:ATTRIBUTE].")],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="The workspace; an unfinished one is gone on with.")],
+    method: Annotated[Method, typer.Option(help="How influence is computed.")] = Method.auto,
+    damping: Damping = None,
+    test_limit: Annotated[int | None, typer.Option(min=1, metavar="N", help="Solve the first N predictions.")] = None,
+) -> None:
+    """Compute the influence of all training examples and keep it in a folder."""
+    with _Steps() as steps:
+        from dashboard.services import builds
+
+        order = builds.Order(project, method.value, damping, test_limit)
+        made = builds.build_order(order, out, steps)
+    solved = len(made.run().solved)
+    _say(f"{out} is ready: {solved:,} of {made.manifest.n_test:,} test predictions are solved.")
+    _say(f"Next: `influence open {shlex.quote(str(out))}`")
+
+
+@app.command("open")
+def open_workspace(
+    folder: Folder,
+    project: Annotated[
+        str | None, typer.Option(metavar="PROJECT", help="The code that made it: allows refits to run it.")
+    ] = None,
+    port: Port = None,
+    host: Annotated[str, typer.Option(help="Where to listen.")] = address_service.LOOPBACK,
+    no_browser: NoBrowser = False,
+) -> None:
+    """Open a workspace in the browser."""
+    address = address_service.Address.choose(host, port)
+    if not address.is_loopback:
+        _say(f"Warning: everyone who can reach {host} can read this workspace; there is no password.")
+    from dashboard.services import inventory
+
+    inventory.checked(folder, project)
+    _serve(folder, address, project=project or "", no_browser=no_browser)
+
+
+@app.command()
+def info(folder: Folder) -> None:
+    """Say what a workspace holds, and check its files."""
+    from dashboard.services import inventory
+
+    _show(inventory.described(folder))
+
+
+@app.command()
+def explain(
+    folder: Folder,
+    test: Annotated[str, typer.Option(metavar="ID", help="A test example: row id or key.")],
+    run: RunId = None,
+    target: Annotated[str, typer.Option(metavar="true|predicted|CLASS", help="Of which class.")] = "true",
+    measure: Annotated[Measure, typer.Option(help="What is explained.")] = Measure.loss,
+    damping: Damping = None,
+    top: Annotated[int, typer.Option(min=1, metavar="K", help="Length of each list.")] = 10,
+    form: Annotated[Format, typer.Option("--format", help="How it is written.")] = Format.table,
+) -> None:
+    """List the training examples that helped and harmed one prediction most."""
+    from dashboard.services import explanation
+    from dashboard.services.opened import Workspace
+
+    question = explanation.Question(test, run, target, measure.value, damping, top)
+    explained = explanation.explain(Workspace(folder), question)
+    if form is Format.table:
+        _show(explanation.as_table(explained))
+    else:
+        text = explanation.as_csv(explained) if form is Format.csv else explanation.as_json(explained.answer)
+        typer.echo(text.rstrip("\n"))
+
+
+@app.command()
+def scores(
+    folder: Folder,
+    out: Annotated[Path, typer.Option(metavar="FILE.npy", help="float32, one row a test example.")],
+    run: RunId = None,
+) -> None:
+    """Write all scores of a run to a NumPy file."""
+    from dashboard.services import score_files
+    from dashboard.services.opened import Workspace
+
+    workspace = Workspace(folder)
+    _say(score_files.export(workspace, workspace.run(run), out))
+
+
+@app.command()
+def methods(
+    form: Annotated[ListFormat, typer.Option("--format", help="How it is written.")] = ListFormat.table,
+) -> None:
+    """List the methods, what they cost and where they end."""
+    from dashboard.services import inventory
+
+    if form is ListFormat.json:
+        typer.echo(inventory.methods_as_json())
+    else:
+        _show(inventory.methods_as_table())
+
+
+def _serve(folder: Path, address: address_service.Address, *, project: str = "", no_browser: bool) -> None:
+    url = address.url(catalogue.register(folder))
+
+    def ready() -> None:
+        _say(f"The dashboard is at {url} (Ctrl-C stops it)")
+        if not no_browser:
+            serve.open_browser(url)
+
+    serve.serve(folder, address, project=project, ready=ready)

@@ -1,0 +1,1 @@
+"""Draw-only functions: they get plain values and draw them."""

@@ -1,0 +1,1 @@
+"""What pages ask for, in plain Python: no Streamlit here, so that everything is tested without a browser."""

@@ -1,0 +1,106 @@
+"""Build a workspace from what the user named: a demo or a project file."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from contextlib import redirect_stdout
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+
+import demo_models
+from dashboard.services import projects
+from dashboard.services.demos import DemoFolder
+from dashboard.services.inventory import check_files
+from influence_core.errors import WorkspaceError
+from influence_core.methods import METHODS, Exact
+from influence_core.project import Project
+from influence_core.store import Manifest, Progress, Workspace, build
+from influence_core.store.describe import fingerprint
+from influence_core.store.files import explained, write_text
+from influence_core.store.manifest import read_record
+
+__all__ = ["Order", "Progress", "build_demo", "build_order"]
+
+Report = Callable[[Progress], None]
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Order:
+    """What is to be built.
+
+    Attributes:
+        project: A demo's name or ``file.py[:attribute]``.
+        method: Name of a method, or ``auto``.
+        damping: Added to the curvature; the method's own if absent.
+        test_limit: Solve at most that many test predictions.
+    """
+
+    project: str
+    method: str = "auto"
+    damping: float | None = None
+    test_limit: int | None = None
+
+    def chosen_method(self) -> Exact:
+        """The method; ``auto`` takes the first of the menu."""
+        kind = next(iter(METHODS.values())) if self.method == "auto" else METHODS[self.method]
+        return kind() if self.damping is None else kind(damping=self.damping)
+
+
+def build_order(order: Order, folder: Path, progress: Report) -> Workspace:
+    """Build a project's workspace, or go on where an earlier build stopped.
+
+    Raises:
+        InfluenceError: If the project, the method or the folder cannot be used; what is done is kept.
+    """
+    progress(Progress("Data and model", 0, 1, None))
+    project = _loaded(order.project)
+    progress(Progress("Data and model", 1, 1, 0.0))
+    reference = f"{projects.DEMO}{order.project}" if order.project in demo_models.DEMOS else ""
+    method, limit = order.chosen_method(), order.test_limit
+    return build(project, folder, method, test_limit=limit, progress=progress, project_ref=reference)
+
+
+def _loaded(reference: str) -> Project:
+    with redirect_stdout(sys.stderr):  # what the user's file prints is no result of ours
+        return projects.load_project(reference)
+
+
+def build_demo(demo: DemoFolder, progress: Report, say: Say) -> None:
+    """Build a demo's workspace; one that is damaged or out of date is kept aside and a fresh one built.
+
+    Raises:
+        UnknownNameError: If there is no demo of that name.
+        UnwritableWorkspaceError: If the user's data folder is read-only or the disk is full.
+    """
+    progress(Progress("Data and model", 0, 1, None))
+    project = _loaded(demo.name)
+    progress(Progress("Data and model", 1, 1, 0.0))
+    problem = demo.problem() or (_unusable(demo.path, project) if demo.path.exists() else None)
+    if problem:
+        aside = _set_aside(demo).name
+        say(f"The demo's workspace {problem}; it is kept as {aside}, and a fresh one is built.")
+    build(project, demo.path, progress=progress, project_ref=f"{projects.DEMO}{demo.name}")
+    write_text(demo.note, demo.contents())
+
+
+def _unusable(folder: Path, project: Project) -> str | None:
+    """Why a half-built demo cannot be gone on with."""
+    try:
+        if read_record(folder / "manifest.json", Manifest).fingerprint != fingerprint(project):
+            return "holds another model or other data"
+        check_files(folder)
+    except WorkspaceError:
+        return "is damaged"
+    return None
+
+
+def _set_aside(demo: DemoFolder) -> Path:
+    names = (demo.path.with_name(f"{demo.name}.old-{i}") for i in count(1))
+    aside = next(path for path in names if not path.exists())
+    with explained(demo.path):
+        demo.path.rename(aside)
+        demo.note.unlink(missing_ok=True)
+    return aside

@@ -1,0 +1,306 @@
+"""One prediction explained, outside the browser: an object, and its forms as JSON, CSV and table."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, cast
+
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from dashboard.services.influence import STALLED
+from dashboard.services.trust import ICONS, trust
+from dashboard.services.wording import class_name, number, percent, plain, signed
+from influence_core.errors import TargetError, UnknownNameError
+from influence_core.scores import InfluenceScores, Ranked, Words, words
+from influence_core.store import Example, Run, Workspace
+from influence_core.target import Measure, Of, Target
+
+FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet runs a cell that starts so
+LISTED = 20  # names in a message
+KEY_WIDTH = 40
+
+Label = str | float | None
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked of a workspace.
+
+    Attributes:
+        test: A test example's row id, or its key.
+        run: Id of a run; the newest if absent.
+        target: ``true``, ``predicted``, the name of a class, or its index.
+        measure: ``loss``, ``logit``, ``margin`` or ``value``.
+        damping: Added to the curvature; the run's own if absent.
+        top: Longest length of each list.
+    """
+
+    test: str
+    run: str | None = None
+    target: str = "true"
+    measure: str = "loss"
+    damping: float | None = None
+    top: int = 10
+
+
+@dataclass(frozen=True)
+class Row:
+    """One training example of a ranking; ``rank`` counts from 1 within its list."""
+
+    train_id: int
+    key: str
+    score: float
+    label: Label
+    rank: int
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The JSON object.
+
+    Attributes:
+        test_id: Row id of the test example.
+        key: The user's own id of it.
+        label: Class name, or the number of a regression.
+        prediction: The same.
+        target: ``true``, ``predicted`` or a class name.
+        measure: What is measured.
+        run: Id of the run.
+        method: Its method.
+        damping: What was added to the curvature.
+        unit: Of the scores.
+        n_train: Number of training examples.
+        residual: Relative residual of the solve; None if it is not a number.
+        validated: Whether refits agreed with these very scores: the stored target and damping.
+        helpful: Most positive first.
+        harmful: Most negative first.
+    """
+
+    test_id: int
+    key: str
+    label: Label
+    prediction: Label
+    target: str
+    measure: str
+    run: str
+    method: str
+    damping: float
+    unit: str
+    n_train: int
+    residual: float | None
+    validated: bool
+    helpful: list[Row]
+    harmful: list[Row]
+
+
+@dataclass(frozen=True)
+class Explained:
+    """An answer and what a reader has to know beside it.
+
+    Attributes:
+        answer: The object.
+        words: How its lists are called.
+        trust: One line.
+        totals: Sum of all positive and of all negative scores, both as positive numbers.
+    """
+
+    answer: Answer
+    words: Words
+    trust: str
+    totals: tuple[float, float]
+
+
+# --- ask ----------------------------------------------------------------------------------------------------
+
+
+def explain(workspace: Workspace, question: Question) -> Explained:
+    """Ask one question.
+
+    Raises:
+        UnknownNameError: If there is no such test example, run or class.
+        NotSolvedError: If the prediction is not solved.
+        TargetError: If the target cannot be measured.
+        CurvatureError: If the damping leaves the curvature indefinite.
+    """
+    run, manifest = workspace.run(question.run), workspace.manifest
+    example = workspace.test[find_test(workspace, question.test)]
+    of = find_class(question.target, manifest.kind, manifest.class_names)
+    target = Target(cast(Measure, question.measure), of)
+    found = run.scores(example.id, target, question.damping)
+    values = found.of(example.id).double()
+    stalled = not bool(values.isfinite().all()) or not found.residual <= STALLED
+    stored = target == run.target and found.damping == run.damping
+    top = 0 if stalled else question.top  # a solver that stalled has no ranking to show
+    ids = [found.top(example.id, top), found.bottom(example.id, top)]
+    helpful, harmful = (_rows(workspace, ranked) for ranked in ids)
+    answer = Answer(
+        **_asked(example, found, manifest.class_names),
+        run=run.id,
+        validated=stored and not stalled and run.check is not None and run.check.state == "checked",
+        helpful=helpful,
+        harmful=harmful,
+    )
+    said = words(target, manifest.kind, manifest.class_names, label=example.label, prediction=example.prediction)
+    totals = (float(values.clamp_min(0).sum()), float(-values.clamp_max(0).sum()))
+    return Explained(answer, said, _trust(run, found, stalled=stalled, stored=stored), totals)
+
+
+def find_test(workspace: Workspace, text: str) -> int:
+    """The row id of a test example that was named by its id or its key; an id goes first.
+
+    Raises:
+        UnknownNameError: If there is no such example, or the key is that of several.
+    """
+    n_test = workspace.manifest.n_test
+    if text.isdecimal() and int(text) < n_test:
+        return int(text)
+    ids = [int(i) for i in (workspace.test.frame()["key"] == text).to_numpy().nonzero()[0]]
+    if not ids:
+        msg = f"There is no test example '{text}'; give a row id from 0 to {n_test - 1}, or an example's key."
+        raise UnknownNameError(msg)
+    if len(ids) > 1:
+        msg = f"{len(ids)} test examples have the key '{text}'; give a row id: {listed(ids)}."
+        raise UnknownNameError(msg)
+    return ids[0]
+
+
+def find_class(text: str, kind: str, class_names: Sequence[str]) -> Of:
+    """The class of ``--target``: a word, a name, or an index if no class has that name.
+
+    Raises:
+        UnknownNameError: If there is no such class.
+        TargetError: If the task has no classes.
+    """
+    if text in ("true", "predicted"):
+        return "true" if text == "true" else "predicted"
+    if kind != "classification":
+        msg = f"A {kind} task has no classes, so the target '{text}' means nothing; use 'true'."
+        raise TargetError(msg)
+    if text in class_names:
+        return class_names.index(text)
+    if text.isdecimal() and int(text) < len(class_names):
+        return int(text)
+    msg = f"There is no class '{text}'; choose true, predicted, or one of {listed(class_names)}."
+    raise UnknownNameError(msg)
+
+
+def listed(names: Sequence[object]) -> str:
+    """The first names, and how many more there are."""
+    more = f" and {len(names) - LISTED:,} more" if len(names) > LISTED else ""
+    return ", ".join(plain(name) for name in names[:LISTED]) + more
+
+
+def _asked(example: Example, found: InfluenceScores, class_names: Sequence[str]) -> dict[str, Any]:
+    of = found.target.of
+    return {
+        "test_id": example.id,
+        "key": example.key,
+        "label": _label(example.label, class_names),
+        "prediction": _label(example.prediction, class_names),
+        "target": of if isinstance(of, str) else class_names[of],
+        "measure": found.target.measure,
+        "method": found.method,
+        "damping": found.damping,
+        "unit": found.unit,
+        "n_train": found.n_train,
+        "residual": found.residual if math.isfinite(found.residual) else None,
+    }
+
+
+def _rows(workspace: Workspace, ranked: Iterable[Ranked]) -> list[Row]:
+    keys, labels = (workspace.train.frame()[name] for name in ("key", "label"))
+    names = workspace.manifest.class_names
+    return [
+        Row(r.train_id, str(keys[r.train_id]), r.score, _label(float(labels[r.train_id]), names), r.rank)
+        for r in ranked
+    ]
+
+
+def _label(value: float, class_names: Sequence[str]) -> Label:
+    if class_names:
+        return class_names[int(value)]
+    return float(value) if math.isfinite(value) else None
+
+
+def _trust(run: Run, found: InfluenceScores, *, stalled: bool, stored: bool) -> str:
+    overall = trust(run)
+    state, sentence = overall.state, overall.sentence
+    if stalled:
+        state = "do not rely"
+        sentence = "The solver did not reach an answer, so no ranking is shown; use more damping or another method."
+    elif not stored and run.check is not None:
+        state = "not checked"
+        sentence = "Refits checked another target or damping of this run, not this one."
+    facts = (
+        f"method {found.method}, damping {number(found.damping)}, residual {number(found.residual)}, "
+        f"{percent(run.report.coverage)} of parameters covered"
+    )
+    return " ".join([f"{ICONS[state]} {state}: {sentence}", f"({facts})", *overall.notes])
+
+
+# --- say ----------------------------------------------------------------------------------------------------
+
+
+def as_json(answer: Answer) -> str:
+    """One object; a number that is none is null."""
+    return json.dumps(asdict(answer), indent=2, allow_nan=False)
+
+
+def as_csv(explained: Explained) -> str:
+    """One line a training example: list, rank, train_id, key, score, label; no cell is a formula."""
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(["list", "rank", "train_id", "key", "score", "label"])
+    for name, rows in _lists(explained):
+        writer.writerows([_cell(name), r.rank, r.train_id, _cell(r.key), r.score, _cell(r.label)] for r in rows)
+    return file.getvalue()
+
+
+def _lists(explained: Explained) -> list[tuple[str, list[Row]]]:
+    answer, said = explained.answer, explained.words
+    return [(said.positive, answer.helpful), (said.negative, answer.harmful)]
+
+
+def _cell(value: Label) -> Label:
+    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
+
+
+def as_table(explained: Explained) -> Group:
+    """For a terminal; every text of the data is shown as it is, never as markup."""
+    answer, said = explained.answer, explained.words
+    name = _text(answer.label), _text(answer.prediction)
+    parts: list[Text | Table] = [
+        Text(f"Test example {answer.test_id}, {plain(answer.key)}: label {name[0]}, prediction {name[1]}"),
+        Text(f"Explained: {plain(said.measured)}. {plain(said.meaning, longest=200)}"),
+    ]
+    for (title, rows), total in zip(_lists(explained), explained.totals, strict=True):
+        parts.append(_ranking(plain(title), rows, answer.unit, total))
+    return Group(*parts, Text(explained.trust))
+
+
+def _ranking(title: str, rows: list[Row], unit: str, total: float) -> Table | Text:
+    if not rows:
+        return Text(f"{_sentence_case(title)}: none")
+    table = Table(title=Text(_sentence_case(title)), title_justify="left")
+    for name in ("rank", "key", "id", "label", "score", "share"):
+        table.add_column(Text(name), justify="left" if name in ("key", "label") else "right")
+    for row in rows:
+        cells = [str(row.rank), plain(row.key, KEY_WIDTH), str(row.train_id), _text(row.label)]
+        shown = [*cells, signed(row.score, unit), percent(abs(row.score) / total)]
+        table.add_row(*(Text(cell) for cell in shown))
+    return table
+
+
+def _sentence_case(title: str) -> str:
+    return title[:1].upper() + title[1:]
+
+
+def _text(label: Label) -> str:
+    return plain(label) if isinstance(label, str) else class_name(label, [])

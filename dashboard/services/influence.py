@@ -1,0 +1,106 @@
+"""The influence of every training example on one prediction, ready for the page."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from dashboard.services.wording import side_names
+from influence_core.scores import Words, words
+from influence_core.store import Run, Workspace
+from influence_core.target import Target
+
+STALLED = 0.1  # a relative residual at which the solve answers another question than the one asked
+SIGNS = {"positive": 1, "negative": -1}
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """The scores of one prediction.
+
+    Attributes:
+        test_id: The prediction.
+        target: What is measured.
+        words: How the signs are called.
+        unit: Of the scores.
+        values: One score a training example, float64.
+        ranked: Side (``positive`` or ``negative``) -> training ids, strongest first.
+        residual: Relative residual of the solve.
+        damping: What was added to the curvature.
+        method: Name of the method.
+    """
+
+    test_id: int
+    target: Target
+    words: Words
+    unit: str
+    values: np.ndarray
+    ranked: dict[str, np.ndarray]
+    residual: float
+    damping: float
+    method: str
+
+    @property
+    def is_stalled(self) -> bool:
+        """Whether the solver got nowhere, so that a ranking would mislead."""
+        return not np.isfinite(self.values).all() or not self.residual <= STALLED
+
+    @property
+    def n_train(self) -> int:
+        """Number of training examples."""
+        return len(self.values)
+
+    def total(self, side: str) -> float:
+        """Sum of the scores of one side, as a positive number."""
+        return float(np.abs(self.values[self.ranked[side]]).sum())
+
+    def share(self, train_id: int) -> float:
+        """The example's part of all influence with its sign, 0 to 1."""
+        value = float(self.values[train_id])
+        total = self.total("positive" if value > 0 else "negative")
+        return abs(value) / total if total > 0 else 0.0
+
+
+def explain(workspace: Workspace, run: Run, test_id: int, target: Target) -> Explanation:
+    """Ask a run for the scores of one prediction."""
+    found = run.scores(test_id, target)
+    values = np.asarray(found.of(test_id).double().numpy())
+    example = workspace.test[test_id]
+    manifest = workspace.manifest
+    said = words(target, manifest.kind, manifest.class_names, label=example.label, prediction=example.prediction)
+    order = np.argsort(-values, kind="stable")
+    reverse = np.argsort(values, kind="stable")
+    return Explanation(
+        test_id=test_id,
+        target=target,
+        words=said,
+        unit=found.unit,
+        values=values,
+        ranked={"positive": order[values[order] > 0], "negative": reverse[values[reverse] < 0]},
+        residual=found.residual,
+        damping=found.damping,
+        method=found.method,
+    )
+
+
+def carriers_of_half(explanation: Explanation, side: str) -> int:
+    """How many of the strongest examples carry half of one side's influence."""
+    sizes = np.abs(explanation.values[explanation.ranked[side]])
+    if not len(sizes):
+        return 0
+    return int(np.searchsorted(np.cumsum(sizes), 0.5 * sizes.sum()) + 1)
+
+
+def sentence(explanation: Explanation) -> str:
+    """The headline: how concentrated the influence is."""
+    helpful, harmful = side_names(explanation.words, explanation.target)
+    few, rest = carriers_of_half(explanation, "negative"), carriers_of_half(explanation, "positive")
+    n = explanation.n_train
+    if not few and not rest:
+        return f"None of the {n:,} training examples moves this prediction."
+    if not few:
+        return f"No training example has {harmful}; {rest:,} of {n:,} carry half of the {helpful}."
+    carry = "carries" if few == 1 else "carry"
+    first = f"{few:,} of {n:,} training examples {carry} half of the {harmful}"
+    return f"{first}; {rest:,} {'carries' if rest == 1 else 'carry'} half of the {helpful}." if rest else f"{first}."

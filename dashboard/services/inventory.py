@@ -1,0 +1,125 @@
+"""What a workspace holds, and which methods there are."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterable
+from contextlib import redirect_stdout
+from pathlib import Path
+
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from dashboard.services import projects
+from dashboard.services.explanation import listed
+from dashboard.services.wording import count as counted
+from dashboard.services.wording import number, percent, plain
+from influence_core.methods import METHODS, Exact
+from influence_core.store import Run, Workspace
+from influence_core.store.files import SUMS, check_sum
+
+
+def check_files(folder: Path) -> None:
+    """Compare every file of a workspace with its digest.
+
+    Raises:
+        DamagedWorkspaceError: If one is missing, truncated or altered.
+    """
+    for sums in sorted(folder.glob(f"*/{SUMS}")) + sorted(folder.glob(f"runs/*/{SUMS}")):
+        for line in sums.read_text(encoding="utf-8").splitlines():
+            check_sum(sums.with_name(line.partition("  ")[2]))
+
+
+def checked(folder: Path, project: str | None = None) -> Workspace:
+    """A workspace whose every file was compared with its digest, and its project with its fingerprint.
+
+    Raises:
+        WorkspaceError: If it cannot be opened, or a file is missing, truncated or altered.
+        ProjectError: If ``project`` is not the one that it was built from.
+    """
+    workspace = Workspace(folder)
+    check_files(folder)
+    _ = len(workspace.train), len(workspace.test), [(run.record, run.report) for run in workspace.runs]
+    if project is not None:
+        with redirect_stdout(sys.stderr):
+            projects.of_workspace(workspace.manifest, project)
+    return workspace
+
+
+def described(folder: Path) -> Group:
+    """What a workspace holds, for a terminal; its files are checked.
+
+    Raises:
+        WorkspaceError: If it cannot be opened, or a file is missing, truncated or altered.
+    """
+    workspace = checked(folder)
+    facts = Table.grid(padding=(0, 2))
+    for name, value in _facts(workspace):
+        facts.add_row(Text(name), Text(value))
+    runs = Table(title=Text("Runs, newest first"), title_justify="left")
+    for title in ("id", "method", "explains", "damping", "check", "solved", "parameters covered"):
+        runs.add_column(Text(title))
+    for run in workspace.runs:
+        runs.add_row(*(Text(cell) for cell in _run_cells(run)))
+    return Group(facts, runs)
+
+
+def _facts(workspace: Workspace) -> Iterable[tuple[str, str]]:
+    m = workspace.manifest
+    yield "Name", plain(m.name) if m.title == m.name else f"{plain(m.name)} ({plain(m.title)})"
+    yield "Modality", f"{m.modality}, {m.kind}"
+    if m.class_names:
+        yield "Classes", f"{len(m.class_names):,}: {listed(m.class_names)}"
+    yield "Examples", f"{m.n_train:,} to train, {m.n_test:,} to test"
+    covered = percent(m.parameters_attributed / m.parameters_total)
+    yield "Parameters", f"{m.parameters_attributed:,} of {m.parameters_total:,} covered ({covered})"
+    yield "Size on disk", f"{_bytes_of(workspace.path) / 1e6:,.1f} MB"
+    yield "Folder", f"{workspace.path} ({_state(workspace.path)})"
+    unfinished = len(list((workspace.path / "runs").glob("*/run.json"))) - len(workspace.runs)
+    if unfinished:
+        yield "Not finished", f"{counted(unfinished, 'run', 'runs')}; the same `influence build` goes on"
+
+
+def _state(folder: Path) -> str:
+    if os.access(folder, os.W_OK):
+        return "its files are whole"
+    return "its files are whole; read-only: what is stored can be explained, but no run can be added"
+
+
+def _bytes_of(folder: Path) -> int:
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+
+
+def _run_cells(run: Run) -> list[str]:
+    target, classes = run.target, run.manifest.class_names
+    of = target.of if isinstance(target.of, str) else plain(classes[target.of])
+    return [
+        run.id,
+        run.method,
+        f"{target.measure} of {of}" if classes else target.measure,
+        number(run.damping),
+        run.check.state if run.check else "not checked",
+        f"{len(run.solved):,} of {run.manifest.n_test:,}",
+        percent(run.report.coverage),
+    ]
+
+
+def methods_as_json() -> str:
+    """The menu: name, title, cost and limits of each method."""
+    return json.dumps([_menu_line(kind) for kind in METHODS.values()], indent=2)
+
+
+def methods_as_table() -> Table:
+    """The menu for a terminal."""
+    lines = [_menu_line(kind) for kind in METHODS.values()]
+    table = Table(*lines[0])
+    for line in lines:
+        table.add_row(*(Text(cell) for cell in line.values()))
+    return table
+
+
+def _menu_line(kind: type[Exact]) -> dict[str, str]:
+    return {"name": kind.name, "title": kind.title, "cost": kind.cost, "limits": kind.limits}

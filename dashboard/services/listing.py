@@ -1,0 +1,109 @@
+"""Which test predictions are listed, and in which order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from dashboard.services.wording import class_name, number, percent, plain
+
+PAGE = 50
+Sort = Literal["loss", "confidence", "id"]
+
+
+@dataclass(frozen=True)
+class Filters:
+    """What the list shows.
+
+    Attributes:
+        outcome: ``all``, ``wrong`` or ``right``; classification only.
+        true: Only this true label.
+        predicted: Only this predicted class.
+        low: Lowest confidence, 0 to 1.
+        high: Highest confidence, 0 to 1.
+        least_error: Smallest absolute error; regression only.
+        search: Part of the key, of the text or of the row.
+        sort: ``loss`` (largest first), ``confidence`` (lowest first) or ``id``.
+    """
+
+    outcome: str = "all"
+    true: int | None = None
+    predicted: int | None = None
+    low: float = 0.0
+    high: float = 1.0
+    least_error: float = 0.0
+    search: str = ""
+    sort: str = "loss"
+
+
+def matching(frame: pd.DataFrame, kind: str, filters: Filters, found: np.ndarray | None = None) -> list[int]:
+    """Test ids that pass the filters, in order; ``found`` are the ids that the search found."""
+    kept = np.ones(len(frame), dtype=bool)
+    if kind == "classification":
+        kept &= _right_classes(frame, filters)
+    elif filters.least_error > 0:
+        kept &= errors(frame) >= filters.least_error
+    if found is not None:
+        kept &= np.isin(frame["id"].to_numpy(), found)
+    return [int(i) for i in _sorted(frame[kept], filters.sort)["id"]]
+
+
+def errors(frame: pd.DataFrame) -> np.ndarray:
+    """Absolute errors of a regression."""
+    return np.asarray((frame["prediction"] - frame["label"]).abs(), dtype=float)
+
+
+def _right_classes(frame: pd.DataFrame, filters: Filters) -> np.ndarray:
+    kept = np.ones(len(frame), dtype=bool)
+    correct = frame["correct"].to_numpy(dtype=bool)
+    if filters.outcome != "all":
+        kept &= correct == (filters.outcome == "right")
+    if filters.true is not None:
+        kept &= frame["label"].to_numpy() == filters.true
+    if filters.predicted is not None:
+        kept &= frame["prediction"].to_numpy() == filters.predicted
+    if filters.low > 0 or filters.high < 1:
+        confidence = frame["confidence"].to_numpy(dtype=float)
+        kept &= (confidence >= filters.low) & (confidence <= filters.high)
+    return kept
+
+
+def _sorted(frame: pd.DataFrame, sort: str) -> pd.DataFrame:
+    if sort == "id":
+        return frame.sort_values("id")
+    return frame.sort_values([sort, "id"], ascending=[sort == "confidence", True])
+
+
+def page_of(ids: Sequence[int], test_id: int | None) -> int:
+    """The page, from 1, that shows an example; the first one if it is not in the list."""
+    return ids.index(test_id) // PAGE + 1 if test_id in ids else 1
+
+
+def neighbours(ids: Sequence[int], test_id: int | None) -> tuple[int | None, int | None]:
+    """The examples before and after one; from outside the list, Next leads to its first."""
+    if test_id not in ids:
+        return None, (ids[0] if ids else None)
+    at = ids.index(test_id)
+    return (ids[at - 1] if at else None), (ids[at + 1] if at + 1 < len(ids) else None)
+
+
+def table(frame: pd.DataFrame, ids: Sequence[int], class_names: list[str], test_id: int | None) -> pd.DataFrame:
+    """The rows of one page as text, in the order of ``ids``; ▸ marks the example that is explained."""
+    rows = frame.set_index("id").loc[list(ids)]
+    truth = [class_name(value, class_names) for value in rows["label"]]
+    guess = [class_name(value, class_names) for value in rows["prediction"]]
+    shown = {
+        "Example": [f"{'▸ ' if i == test_id else ''}{plain(key)}" for i, key in zip(ids, rows["key"], strict=True)],
+        "True": truth,
+        "Predicted": guess,
+    }
+    if class_names:
+        ticks = ("✓" if right else "✗" for right in rows["correct"])
+        shown["Predicted"] = [f"{tick} {name}" for tick, name in zip(ticks, guess, strict=True)]
+        shown["Sure"] = [percent(c) for c in rows["confidence"]]
+    shown["Loss"] = [number(loss) for loss in rows["loss"]]
+    return pd.DataFrame(shown)

@@ -1,0 +1,96 @@
+"""Find the code behind a workspace: a demo's name or ``file.py[:attribute]``, given by the user."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+import traceback
+from pathlib import Path
+from types import ModuleType
+
+import demo_models
+from influence_core.errors import ProjectError
+from influence_core.project import Project
+from influence_core.store import Manifest
+from influence_core.store.describe import fingerprint
+
+DEMO = "demo:"
+
+
+def split(reference: str) -> tuple[str, str]:
+    """File and attribute; the last colon separates them only if an identifier follows (a drive letter's has none)."""
+    file, colon, attribute = reference.rpartition(":")
+    return (file, attribute) if colon and file and attribute.isidentifier() else (reference, "project")
+
+
+def load_project(reference: str) -> Project:
+    """The project of a reference.
+
+    Raises:
+        ProjectError: If the file is missing, raises, or holds no project of that name.
+        UnknownNameError: If it is neither a file nor a demo.
+    """
+    # a demo's name stays one in a folder that holds something of that name, such as its own workspace
+    names_a_file = reference.endswith(".py") or ":" in reference or Path(reference).is_file()
+    if reference in demo_models.DEMOS or not names_a_file:
+        return demo_models.load(reference)
+    file, attribute = split(reference)
+    found = getattr(_imported(Path(file).expanduser()), attribute, None)
+    if found is None:
+        msg = f"{file} has no '{attribute}'; name the project there: `{attribute} = Project(...)`, or write FILE:NAME."
+        raise ProjectError(msg)
+    if not isinstance(found, Project):
+        msg = f"'{attribute}' in {file} is of type {type(found).__name__}; an influence_core.Project is needed."
+        raise ProjectError(msg)
+    return found
+
+
+def _imported(file: Path) -> ModuleType:
+    if not file.is_file():
+        msg = f"There is no project file {file}; give a demo's name or FILE.py[:ATTRIBUTE]."
+        raise ProjectError(msg)
+    name = f"_project_{file.stem}"
+    spec = importlib.util.spec_from_file_location(name, file)
+    if spec is None or spec.loader is None:
+        msg = f"{file} is not a Python file; a project file ends in .py."
+        raise ProjectError(msg)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # dataclasses and torch look a class's module up there
+    sys.path.insert(0, str(file.resolve().parent))
+    try:
+        spec.loader.exec_module(module)
+    except (Exception, SystemExit) as error:  # a script that ends itself is no project file
+        del sys.modules[name]
+        raise ProjectError(_where(error, file)) from error
+    finally:
+        sys.path.remove(str(file.resolve().parent))
+    return module
+
+
+def _where(error: Exception | SystemExit, file: Path) -> str:
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(file)]
+    line = error.lineno if isinstance(error, SyntaxError) else (lines[-1] if lines else None)
+    place = f"{file}, line {line}," if line else f"{file}"
+    reason = str(error).splitlines()[0] if str(error) else "no message"
+    return f"{place} raised {type(error).__name__}: {reason}."
+
+
+def of_workspace(manifest: Manifest, given: str | None) -> Project | None:
+    """The project that made a workspace, from what the user gave or from a bundled demo's name; else None.
+
+    Raises:
+        ProjectError: If the project that was given is another one.
+    """
+    if given:
+        project = load_project(given)
+        if fingerprint(project) != manifest.fingerprint:
+            msg = (
+                f"The project {given} is not the one this workspace was built from (its model or data differ); "
+                "give the original, or build a new workspace."
+            )
+            raise ProjectError(msg)
+        return project
+    if manifest.project_ref.startswith(DEMO):
+        project = demo_models.load(manifest.project_ref.removeprefix(DEMO))
+        return project if fingerprint(project) == manifest.fingerprint else None
+    return None

@@ -1,0 +1,40 @@
+"""The scores of all training examples as a table, for the screen and for a file."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from dashboard.services.explanation import FORMULA
+from dashboard.services.influence import Explanation
+from dashboard.services.wording import class_name, plain
+
+
+def table(explanation: Explanation, train: pd.DataFrame, class_names: list[str]) -> pd.DataFrame:
+    """One row a training example, the most influential first."""
+    values = explanation.values
+    order = np.argsort(-np.abs(values), kind="stable")
+    said = np.where(values > 0, explanation.words.positive, np.where(values < 0, explanation.words.negative, "none"))
+    sums = {1.0: explanation.total("positive"), -1.0: explanation.total("negative"), 0.0: 1.0}
+    shares = np.abs(values) / np.array([sums[s] or 1.0 for s in np.sign(values)])
+    rows = train.iloc[order]
+    return pd.DataFrame(
+        {
+            "rank": np.arange(1, len(order) + 1),
+            "key": [plain(key) for key in rows["key"]],
+            "label": [class_name(label, class_names) for label in rows["label"]],
+            "direction": [plain(word) for word in said[order]],
+            "score": values[order],
+            "share of its side": shares[order],
+            "id": order,
+        }
+    )
+
+
+def as_csv(table: pd.DataFrame) -> str:
+    """The table as a file; no cell of the user's texts is a formula when a spreadsheet opens it."""
+    texts = {
+        name: [f"'{cell}" if cell.startswith(FORMULA) else cell for cell in table[name]]
+        for name in ("key", "label", "direction")
+    }
+    return table.assign(**texts).to_csv(index=False)

@@ -1,0 +1,79 @@
+"""Where to start: the most surprising mistakes and the training examples that harm them most."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from dashboard.services.cards import Card, plain_card
+from dashboard.services.wording import count, number, percent
+from influence_core.store import Run, Workspace
+
+CARDS = 4
+MOST_SOLVED = 200  # wrong predictions that are added up; the most important ones come first
+MISTAKES = {True: ("wrong prediction", "wrong predictions"), False: ("large error", "large errors")}
+LARGEST_ERRORS = 0.1  # in a regression the tenth with the largest errors counts as wrong
+
+
+@dataclass(frozen=True)
+class Harm:
+    """Training examples that harm the solved wrong predictions most.
+
+    Attributes:
+        cards: The examples, the most harmful first.
+        n_wrong: How many wrong predictions were added up.
+    """
+
+    cards: list[Card]
+    n_wrong: int
+
+
+def wrong_ids(frame: pd.DataFrame, kind: str) -> np.ndarray:
+    """Wrong predictions by loss, the largest first; in a regression the tenth with the largest errors."""
+    by_loss = frame.sort_values(["loss", "id"], ascending=[False, True])
+    if kind == "classification":
+        by_loss = by_loss[~by_loss["correct"].astype(bool)]
+    else:
+        by_loss = by_loss.head(max(1, round(LARGEST_ERRORS * len(by_loss))))
+    return by_loss["id"].to_numpy(dtype=int)
+
+
+def first_test(run: Run, frame: pd.DataFrame, kind: str) -> int | None:
+    """The prediction a visitor sees first: the most surprising wrong one that is solved."""
+    solved = set(run.solved.tolist())
+    wrong = [int(i) for i in wrong_ids(frame, kind) if int(i) in solved]
+    return wrong[0] if wrong else next(iter(run.solved.tolist()), None)
+
+
+def surprising(workspace: Workspace, run: Run, frame: pd.DataFrame) -> list[Card]:
+    """Cards of the wrong predictions with the largest loss."""
+    manifest = workspace.manifest
+    solved = set(run.solved.tolist())
+    ids = [int(i) for i in wrong_ids(frame, manifest.kind) if int(i) in solved][:CARDS]
+    cards = []
+    for i in ids:
+        example = workspace.test[i]
+        sure = max(example.probabilities) if example.probabilities else None
+        note = f"loss {number(example.loss)}" + (f", {percent(sure)} sure" if sure is not None else "")
+        badge = "wrong" if manifest.kind == "classification" else "large error"
+        cards.append(plain_card(workspace, "test", example, badge, note))
+    return cards
+
+
+def harmful(workspace: Workspace, run: Run, frame: pd.DataFrame) -> Harm:
+    """Add up the harm over the solved wrong predictions."""
+    solved = set(run.solved.tolist())
+    ids = [int(i) for i in wrong_ids(frame, workspace.manifest.kind) if int(i) in solved][:MOST_SOLVED]
+    harm, hit = np.zeros(run.n_train), np.zeros(run.n_train, dtype=int)
+    for i in ids:
+        values = run.scores(i).of(i).double().numpy()
+        harm += np.minimum(values, 0)
+        hit += values < 0
+    worst = [int(i) for i in np.argsort(harm, kind="stable")[:CARDS] if harm[i] < 0]
+    one, many = MISTAKES[workspace.manifest.kind == "classification"]
+    cards = [
+        plain_card(workspace, "train", workspace.train[i], "", f"harms {count(int(hit[i]), one, many)}") for i in worst
+    ]
+    return Harm(cards, len(ids))

@@ -1,0 +1,59 @@
+"""One training example: what it is, how unusual it is, and which predictions it moves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from dashboard.services.cards import Card, plain_card
+from dashboard.services.wording import number, percent, signed
+from influence_core.scores import unit
+from influence_core.store import Run, Workspace
+
+MOVED = 4
+
+
+@dataclass(frozen=True)
+class Reach:
+    """Which solved predictions a training example moves.
+
+    Attributes:
+        helps: The predictions it helps most.
+        harms: The predictions it harms most.
+        n_helped: How many it helps.
+        n_harmed: How many it harms.
+        self_influence: How much it moves its own loss, in words.
+        verbs: What it does to them: ``helps`` and ``harms``, or ``supports`` and ``opposes``.
+    """
+
+    helps: list[Card]
+    harms: list[Card]
+    n_helped: int
+    n_harmed: int
+    self_influence: str
+    verbs: tuple[str, str]
+
+
+def reach(workspace: Workspace, run: Run, train_id: int) -> Reach:
+    """Look over all solved predictions."""
+    test_ids, values = run.influenced(train_id)
+    manifest = workspace.manifest
+    measured = unit(run.target, manifest.kind, manifest.label_unit)
+    order = np.argsort(-values, kind="stable")
+
+    def moved(chosen: np.ndarray) -> list[Card]:
+        pairs = [(workspace.test[int(test_ids[i])], float(values[i])) for i in chosen[:MOVED]]
+        return [plain_card(workspace, "test", test, "", signed(value, measured)) for test, value in pairs]
+
+    helped, harmed = order[values[order] > 0], order[::-1][values[order[::-1]] < 0]
+    verbs = ("helps", "harms") if run.target.is_true_loss else ("supports", "opposes")
+    own = _self_influence(run, train_id, measured)
+    return Reach(moved(helped), moved(harmed), len(helped), len(harmed), own, verbs)
+
+
+def _self_influence(run: Run, train_id: int, measured: str) -> str:
+    values = run.self_influence()
+    own = float(values[train_id])
+    higher = float((values > own).mean())
+    return f"{number(own)} {measured}; {percent(higher)} of the training examples have more"

@@ -1,0 +1,74 @@
+"""How far to trust the scores of a run: four states by word and icon."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dashboard.services.influence import Explanation
+from dashboard.services.wording import number, percent
+from influence_core.store import Run
+
+ICONS = {"checked": "✔", "doubtful": "?", "do not rely": "✖", "not checked": "○"}
+LARGE_GRADIENT = 1e-3
+
+
+@dataclass(frozen=True)
+class Trust:
+    """What the trust strip shows.
+
+    Attributes:
+        state: ``checked``, ``doubtful``, ``do not rely`` or ``not checked``.
+        icon: Its sign.
+        sentence: What was checked, in one sentence.
+        facts: Method, damping, residual, coverage.
+        notes: What a reader must know beside that; may be empty.
+    """
+
+    state: str
+    icon: str
+    sentence: str
+    facts: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def trust(run: Run, explanation: Explanation | None = None) -> Trust:
+    """The trust strip of a run, or of one prediction of it."""
+    state, sentence = _verdict(run, explanation)
+    return Trust(state, ICONS[state], sentence, _facts(run, explanation), _notes(run))
+
+
+def _verdict(run: Run, explanation: Explanation | None) -> tuple[str, str]:
+    if explanation is not None and explanation.is_stalled:
+        stalled = "The solver did not reach an answer, so no ranking is shown; use more damping or another method."
+        return "do not rely", stalled
+    if run.check is None:
+        return "not checked", "Nothing was compared with refits yet."
+    if explanation is not None and explanation.target != run.target:
+        return (
+            "not checked",
+            f"This target was not compared with refits; the {run.target.measure} was, and is {run.check.state}.",
+        )
+    return run.check.state, run.check.sentence
+
+
+def _facts(run: Run, explanation: Explanation | None) -> tuple[str, ...]:
+    residual = explanation.residual if explanation else run.report.residual
+    facts = [f"method {run.method}", f"damping {number(run.damping)}", f"residual {number(residual)}"]
+    if run.check is not None and (explanation is None or explanation.target == run.target):
+        facts += [f"Pearson {run.check.pearson:.3f}", f"slope {run.check.slope:.2f}"]
+    facts.append(f"{percent(run.report.coverage)} of parameters covered")
+    return tuple(facts)
+
+
+def _notes(run: Run) -> tuple[str, ...]:
+    notes = []
+    gradient = run.report.gradient_norm
+    if gradient > LARGE_GRADIENT:
+        notes.append(
+            f"The model is not at its optimum: the gradient norm is {number(gradient)} where influence assumes 0, "
+            "so sizes may be off."
+        )
+    if run.report.coverage < 1:
+        left = run.report.parameters_total - run.report.parameters_attributed
+        notes.append(f"{left:,} of {run.report.parameters_total:,} parameters are outside these scores.")
+    return tuple(notes)

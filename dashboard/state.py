@@ -1,0 +1,320 @@
+"""The only home of session state and of the address bar.
+
+The address bar is the truth whenever it differs from what this session wrote last (a link, a reload, the browser's
+Back and Forward); otherwise the session is. Session state holds ids and filters, never data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any
+
+import streamlit as st
+
+DEFAULT_TARGET = "loss-true"
+
+
+@dataclass(frozen=True)
+class Place:
+    """What is on screen, as the address bar says it.
+
+    Attributes:
+        workspace: Name in the catalogue.
+        run: Run id; empty means the newest.
+        test: Id of the test prediction; None until the page has chosen one.
+        target: What is explained, such as ``loss-true``.
+    """
+
+    workspace: str = ""
+    run: str = ""
+    test: int | None = None
+    target: str = DEFAULT_TARGET
+
+
+@dataclass(frozen=True)
+class Filters:
+    """What the list of predictions shows; see the list's service for the meaning."""
+
+    outcome: str = "all"
+    true: int | None = None
+    predicted: int | None = None
+    low: float = 0.0
+    high: float = 1.0
+    least_error: float = 0.0
+    search: str = ""
+    sort: str = "loss"
+
+
+# --- the place ------------------------------------------------------------------------------------------------------
+
+
+def place() -> Place:
+    """What is on screen."""
+    stored: Place = st.session_state.get("place", Place())
+    return stored
+
+
+def reconcile() -> None:
+    """Follow the address bar if it was changed from outside; call it first in every page."""
+    shown = {name: st.query_params[name] for name in _names() if name in st.query_params}
+    if shown and shown != st.session_state.get("written"):
+        _enter(_parsed(shown))
+        st.session_state["written"] = shown
+
+
+def settle(*, workspace: str, run: str, test: int | None) -> None:
+    """Fill in what a link left open, and write the address bar."""
+    st.session_state["place"] = replace(place(), workspace=workspace, run=run, test=test)
+    _write()
+
+
+def link() -> dict[str, str]:
+    """The place as the address bar says it."""
+    written = {name: str(value) for name, value in asdict(place()).items() if value not in (None, "")}
+    if place().target == DEFAULT_TARGET:
+        written.pop("target", None)
+    return written
+
+
+def go(*, from_list: bool = False, **changes: Any) -> None:
+    """Change the place, and the address bar with it.
+
+    Args:
+        from_list: The list itself made the change, so its cursor is already right.
+        changes: Fields of Place.
+    """
+    old = place()
+    new = replace(old, **changes)
+    if old.workspace and new.workspace != old.workspace:
+        new = Place(workspace=new.workspace)
+    if new == old:
+        return
+    _enter(new, from_list=from_list)
+    if new.test is not None:
+        _write()  # else the page first chooses a prediction: one step of the browser's history, not two
+
+
+def _enter(new: Place, *, from_list: bool = False) -> None:
+    old = place()
+    st.session_state["place"] = new
+    if old.workspace and new.workspace != old.workspace:
+        for name in ("filters", "picked", "list_page", "cards_page", "opened", "refit"):
+            st.session_state.pop(name, None)
+    if new != old:
+        st.session_state["cards_page"] = 1
+        st.session_state.pop("opened", None)
+    if new.test != old.test and not from_list:
+        st.session_state["list_epoch"] = list_epoch() + 1
+        st.session_state.pop("list_page", None)
+
+
+def _write() -> None:
+    written = link()
+    st.session_state["written"] = written
+    if st.query_params.to_dict() != written:
+        st.query_params.from_dict(written)  # one write is one step of the browser's history
+
+
+def _parsed(shown: dict[str, str]) -> Place:
+    test = shown.get("test", "")
+    return Place(
+        workspace=shown.get("workspace", place().workspace),
+        run=shown.get("run", ""),
+        test=int(test) if test.isdecimal() else None,
+        target=shown.get("target", DEFAULT_TARGET),
+    )
+
+
+def _names() -> tuple[str, ...]:
+    return tuple(field.name for field in fields(Place))
+
+
+# --- the list -------------------------------------------------------------------------------------------------------
+
+
+def filters() -> Filters:
+    """The filters of the list."""
+    stored: Filters = st.session_state.get("filters", Filters())
+    return stored
+
+
+def set_filters(**changes: Any) -> None:
+    """Change filters; the list opens again on the page with the example."""
+    st.session_state["filters"] = replace(filters(), **changes)
+    st.session_state.pop("list_page", None)
+
+
+def clear_filters() -> None:
+    """All predictions again, in the order they were in."""
+    set_filters(**{**asdict(Filters()), "sort": filters().sort})
+
+
+def list_page() -> int | None:
+    """The page of the list that was asked for; None means the page with the example."""
+    page: int | None = st.session_state.get("list_page")
+    return page
+
+
+def set_list_page(page: int) -> None:
+    """Turn the list to a page."""
+    st.session_state["list_page"] = page
+
+
+def list_epoch() -> int:
+    """Grows whenever the example was changed by something else than the list."""
+    epoch: int = st.session_state.get("list_epoch", 0)
+    return epoch
+
+
+def clicked_row(table_key: str) -> int | None:
+    """Position of the row whose cell was selected last in a table; None if nothing is."""
+    selection = st.session_state.get(table_key, {}).get("selection", {})
+    cells = selection.get("cells", [])
+    return int(cells[0][0]) if cells else None
+
+
+def clicked_cell(table_key: str) -> tuple[int, str] | None:
+    """Row position and column of the cell that was selected last in a table."""
+    cells = st.session_state.get(table_key, {}).get("selection", {}).get("cells", [])
+    return (int(cells[0][0]), str(cells[0][1])) if cells else None
+
+
+# --- ticked training examples ---------------------------------------------------------------------------------------
+
+
+def picked() -> list[int]:
+    """The selection: training ids under discussion, in order."""
+    return sorted(st.session_state.get("picked", ()))
+
+
+def toggle_pick(train_id: int, *, on: bool) -> None:
+    """Tick or untick one training example; doing it twice changes nothing."""
+    chosen = set(picked())
+    st.session_state["picked"] = chosen | {train_id} if on else chosen - {train_id}
+
+
+def pick_all(train_ids: Iterable[int]) -> None:
+    """Add training examples to the selection."""
+    st.session_state["picked"] = set(picked()) | {int(i) for i in train_ids}
+
+
+def clear_picks() -> None:
+    """Untick everything."""
+    st.session_state["picked"] = set()
+
+
+# --- cards, dialog, refit, hints ------------------------------------------------------------------------------------
+
+
+def cards_page() -> int:
+    """The page of the example cards, from 1."""
+    page: int = st.session_state.get("cards_page", 1)
+    return page
+
+
+def set_cards_page(page: int) -> None:
+    """Turn the cards to a page."""
+    st.session_state["cards_page"] = page
+
+
+def brush(scope: str) -> tuple[int, int] | None:
+    """The brushed range of bins of one distribution; None if another one or nothing is brushed."""
+    found: tuple[str, tuple[int, int]] | None = st.session_state.get("brush")
+    return found[1] if found and found[0] == scope else None
+
+
+def set_brush(scope: str, bins: tuple[int, int]) -> None:
+    """Brush a range of bins; the one range there is."""
+    st.session_state["brush"] = (scope, bins)
+
+
+def draw_brush(scope: str, bins: tuple[int, int]) -> None:
+    """Brush on the chart: the slider, which cannot be moved by another hand, is made anew."""
+    st.session_state["brush-epoch"] = brush_epoch() + 1
+    set_brush(scope, bins)
+
+
+def brush_epoch() -> int:
+    """How often the range was drawn on the chart."""
+    epoch: int = st.session_state.get("brush-epoch", 0)
+    return epoch
+
+
+def explain_next(test_id: int) -> None:
+    """Ask for a prediction from another page."""
+    st.session_state["next"] = test_id
+
+
+def next_to_explain() -> int | None:
+    """The prediction another page asked for, once."""
+    test_id: int | None = st.session_state.pop("next", None)
+    return test_id
+
+
+def opened() -> int | None:
+    """The training example that is open, if one is."""
+    train_id: int | None = st.session_state.get("opened")
+    return train_id
+
+
+def open_training(train_id: int) -> None:
+    """Open a training example."""
+    st.session_state["opened"] = train_id
+
+
+def close_training() -> None:
+    """Close the training example."""
+    st.session_state.pop("opened", None)
+
+
+def refit_asked() -> tuple[Place, tuple[int, ...]] | None:
+    """The place and the removed examples of the last refit that was asked for."""
+    asked: tuple[Place, tuple[int, ...]] | None = st.session_state.get("refit")
+    return asked
+
+
+def ask_refit() -> None:
+    """Ask for a refit without the ticked examples."""
+    st.session_state["refit"] = (place(), tuple(picked()))
+
+
+def is_dismissed(hint: str) -> bool:
+    """Whether the visitor has closed a hint."""
+    return hint in st.session_state.get("dismissed", ())
+
+
+def dismiss(hint: str) -> None:
+    """Close a hint for this visit."""
+    st.session_state["dismissed"] = {*st.session_state.get("dismissed", ()), hint}
+
+
+# --- widgets --------------------------------------------------------------------------------------------------------
+
+
+def control(key: str, value: Any) -> str:
+    """Set what a widget shows before it is drawn, so that it never disagrees with the state; returns its key."""
+    st.session_state[key] = value
+    return key
+
+
+def component(key: str, name: str) -> Any:
+    """A value that one of our own components sent; None if it sent none."""
+    return st.session_state.get(key, {}).get(name)
+
+
+def boxes(chart_key: str) -> list[dict[str, Any]]:
+    """The boxes drawn on a chart."""
+    found: list[dict[str, Any]] = st.session_state.get(chart_key, {}).get("selection", {}).get("box", [])
+    return found
+
+
+def clicked_point(chart_key: str) -> int | None:
+    """Index of the point of a chart that was clicked last."""
+    points = st.session_state.get(chart_key, {}).get("selection", {}).get("points", [])
+    return int(points[0]["point_index"]) if points else None
+
+
+def value_of(key: str) -> Any:
+    """What a widget holds; None before it was drawn."""
+    return st.session_state.get(key)

@@ -1,0 +1,1 @@
+"""The pages: one file, one ``page()``; each reads like a table of contents."""

@@ -1,0 +1,116 @@
+"""The chosen prediction, large, and the target to explain."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import streamlit as st
+
+from dashboard import cache, state
+from dashboard.components import bars, table_row, text
+from dashboard.components.labels import safe
+from dashboard.views.shell import Screen
+
+PICTURE = 192
+MOST_PROBABILITIES = 5
+
+
+def draw(screen: Screen) -> None:
+    """What it is, what the model said, and what is explained of it."""
+    if screen.test_id is None:
+        st.text("This run has solved no prediction yet.")
+        return
+    example = screen.workspace.test[screen.test_id]
+    with st.container(border=True, key="chosen"):
+        _name(screen, example)
+        _verdict(screen, example)
+        _content(screen, example)
+        _probabilities(screen, example)
+    _target(screen, example)
+
+
+def _name(screen: Screen, example: cache.Example) -> None:
+    own = "" if example.key == f"test {example.id}" else f" · test {example.id}"
+    st.markdown(f"**{safe(example.key)}**{own}")
+    if example.id not in cache.listed(screen.folder, **asdict(state.filters())):
+        st.text("not in this filter")
+
+
+def _verdict(screen: Screen, example: cache.Example) -> None:
+    names = screen.class_names
+    truth, guess = (cache.class_name(value, names) for value in (example.label, example.prediction))
+    loss = f"loss {cache.number(example.loss)}"
+    if screen.is_classification:
+        right = example.label == example.prediction
+        st.text(
+            f"{'✓ right' if right else '✗ wrong'}: true label {truth}, predicted {guess}; {loss}",
+            width="stretch",
+        )
+        return
+    unit = screen.workspace.manifest.label_unit
+    st.text(f"actual {truth}, predicted {guess}{f' {cache.plain(unit)}' if unit else ''}; {loss}", width="stretch")
+
+
+def _content(screen: Screen, example: cache.Example) -> None:
+    picture = cache.picture(screen.folder, "test", example.id, PICTURE)
+    if picture:
+        st.image(picture, width=PICTURE, alt=f"test example {cache.plain(example.key)}")
+    if example.text is not None:
+        text.draw([(example.text, False)], "Text of the test example", key="chosen-text")
+    if example.row is not None:
+        lines = cache.differences(example.row, None, screen.workspace.manifest.columns)
+        table_row.draw(lines, ("Value", "Training mean"), cache.COLUMNS_SHOWN, key=f"chosen-row-{example.id}")
+
+
+def _probabilities(screen: Screen, example: cache.Example) -> None:
+    shares = example.probabilities or []
+    if not shares:
+        return
+    order = sorted(range(len(shares)), key=lambda i: -shares[i])
+    kept = order[:MOST_PROBABILITIES]
+    kept += [] if int(example.label) in kept else [int(example.label)]
+    rows = [
+        bars.Bar(
+            name=cache.plain(screen.class_names[i]) + (" (true)" if i == example.label else ""),
+            value=cache.percent(shares[i]),
+            width=shares[i],
+            strong=i == example.label,
+            side="",
+        )
+        for i in kept
+    ]
+    bars.draw(rows, "Predicted probabilities", key="probabilities")
+
+
+def _target(screen: Screen, example: cache.Example) -> None:
+    manifest = screen.workspace.manifest
+    names = [cache.plain(name) for name in manifest.class_names]
+    truth, guess = (cache.class_name(value, manifest.class_names) for value in (example.label, example.prediction))
+    options = cache.choices(manifest.kind, names, truth, guess)
+    if len(options.measures) == 1 and not options.classes:
+        return
+    measure, _, of = screen.target.partition("-")
+    left, right = st.columns(2)
+    with left:
+        control = state.control("measure", measure if measure in options.measures else "loss")
+        st.selectbox(
+            "Target to explain",
+            list(options.measures),
+            key=control,
+            format_func=options.measures.__getitem__,
+            on_change=_choose,
+        )
+    if options.classes:
+        with right:
+            control = state.control("of", of if of in options.classes else "true")
+            st.selectbox(
+                "of class",
+                list(options.classes),
+                key=control,
+                format_func=options.classes.__getitem__,
+                on_change=_choose,
+            )
+
+
+def _choose() -> None:
+    state.go(target=f"{state.value_of('measure')}-{state.value_of('of') or 'true'}")

@@ -1,0 +1,94 @@
+"""Help: what the score is, the sign, the keys, the limits and the words."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from dashboard import state
+from dashboard.components import style
+
+
+def page() -> None:
+    """The page."""
+    style.draw()
+    state.reconcile()
+    st.title("Help", anchor=False)
+    left, right = st.columns([3, 2], gap="large")
+    with left:
+        st.markdown(SCORE)
+        st.markdown(TRUST)
+        st.markdown(LIMITS)
+    with right:
+        st.markdown(KEYS)
+        st.markdown(GLOSSARY)
+
+
+SCORE = """
+## What the score is
+The score of a training example for a prediction is the **predicted change of that prediction's loss if the training
+example were removed and the model fitted again**, with the rest of the training objective left as it is.
+
+- **▲ Helpful (positive):** without the example the loss would rise.
+- **▼ Harmful (negative):** without the example the loss would fall.
+
+The unit is *nats* for losses, *logits* for logits and margins, and the label's own unit in a regression. If another
+target is explained, such as the logit of a class, the words are *supports* and *opposes* (in a regression *raises* and
+*lowers*), because nothing is helped or harmed by it.
+
+A score is shown with its rank, its share of all influence of its side, and its place in the distribution. Sizes of
+single scores are small by nature: each example is one of many.
+"""
+
+TRUST = """
+## How far to trust it
+The strip above the cards says it in one of four words:
+
+- **✔ checked:** scores were compared with fitting the model again, and agree.
+- **? doubtful:** they agree in part; read the numbers beside it.
+- **✖ do not rely:** they do not agree, or the solver got nowhere. In that case no ranking is shown.
+- **○ not checked:** nobody compared them with a refit yet.
+
+*Check by refitting* makes the comparison for the prediction on screen: tick up to 20 examples, and see the predicted
+change beside the one that really happened.
+"""
+
+LIMITS = """
+## What it is not good for
+- Scores are a **first-order** estimate. For an example with great weight of its own the true change is often larger.
+- Scores **add up** only for a few removed examples that do not stand in for each other.
+- They assume a model **at the optimum** of its objective; a large gradient norm is noted in the strip.
+- They say what *this* fit took from the data, not what is true in the world. A harmful example is not always wrong: it
+  may be rare, and right.
+"""
+
+KEYS = """
+## Keys
+| key | does |
+|---|---|
+| **N** | next prediction of the list |
+| **P** | previous prediction of the list |
+| **↑ ↓** | walk through the list once a cell of it is selected |
+| **F** | fit again without the ticked examples |
+| **X** | untick all examples |
+| **Space** | tick the card whose box is focused |
+| **Enter** | open the focused card, press the focused button |
+| **Esc** | close the open training example |
+| **Tab** | go to the next control |
+
+The browser's Back and Forward go through the predictions you looked at. *Copy link* copies the address of exactly what
+is on screen.
+"""
+
+GLOSSARY = """
+## Words
+- **Influence, score:** see *What the score is*.
+- **Target:** which number of the prediction is explained: its loss, a logit, a margin or a value.
+- **Margin:** the log-odds of a class against all others.
+- **Self-influence:** how much an example moves its own loss. High values are unusual examples, and often mislabels.
+- **Curvature:** how the training objective bends around the fitted parameters. It is inverted to get the scores.
+- **Damping:** a number added to the curvature before it is inverted; 0 where that is not needed.
+- **Residual:** how far the inversion is from exact; 0 is perfect.
+- **Leave-one-out:** fitting again without one example: what a score predicts.
+- **Slope:** of a line through actual against predicted changes; 1 is right in size, above 1 means predicted too small.
+- **Solved:** predictions whose scores are stored in this workspace.
+"""

@@ -1,0 +1,27 @@
+"""One line for a first visit: what am I looking at."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import streamlit as st
+
+from dashboard import state
+from dashboard.views.shell import Screen
+
+NAME = "what-is-this"
+
+
+def draw(screen: Screen) -> None:
+    """Draw it until it is dismissed."""
+    if state.is_dismissed(NAME):
+        return
+    kind = "the model got wrong" if screen.is_classification else "the model missed by far"
+    with st.container(horizontal=True, vertical_alignment="center", border=True, wrap=False, key="hint"):
+        st.markdown(
+            f"**What am I looking at?** On the left, a prediction; the first one is what {kind} with the most "
+            "surprise. On the right, the training examples that pushed it there. Tick some and refit to see "
+            "whether they really did.",
+            width="stretch",
+        )
+        st.button("Got it", key="dismiss-hint", on_click=partial(state.dismiss, NAME))

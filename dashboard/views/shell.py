@@ -1,0 +1,112 @@
+"""What every page about a workspace begins with: which one, its header, and the boundary round it all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import streamlit as st
+
+from dashboard import cache, state
+from dashboard.components import boundary, empty, header, style
+
+
+@dataclass(frozen=True)
+class Screen:
+    """What a page shows.
+
+    Attributes:
+        folder: The workspace's folder, the key of all caches.
+        workspace: The opened workspace.
+        run: The chosen run.
+        test_id: The chosen prediction; None if the run has solved none.
+        target: What is explained, such as ``loss-true``.
+    """
+
+    folder: cache.Folder
+    workspace: cache.Workspace
+    run: cache.Run
+    test_id: int | None
+    target: str
+
+    @property
+    def class_names(self) -> list[str]:
+        """Names of the classes; empty in a regression."""
+        return self.workspace.manifest.class_names
+
+    @property
+    def is_regression(self) -> bool:
+        """Whether predictions are off by some amount."""
+        return self.workspace.manifest.kind == "regression"
+
+    @property
+    def is_classification(self) -> bool:
+        """Whether predictions are right or wrong."""
+        return self.workspace.manifest.kind == "classification"
+
+
+def show(draw: Callable[[Screen], None]) -> None:
+    """Draw a page, or what keeps it from being drawn and the way out."""
+    style.draw()
+    state.reconcile()
+    screen = None
+    with boundary.guard(cache.describe_fault, "opening") as opening:
+        screen = _open()
+    if opening.failed:
+        _ways_out(state.place())
+    elif screen is None:
+        empty.draw()
+    else:
+        with boundary.guard(cache.describe_fault, "page"):
+            _header(screen)
+            draw(screen)
+
+
+def _open() -> Screen | None:
+    place = state.place()
+    folder = cache.find_folder(place.workspace)
+    if folder is None:
+        return None
+    workspace = cache.workspace(folder)
+    run = workspace.run(place.run or None)
+    test_id = place.test if place.test is not None else cache.first_test(folder, run.id)
+    state.settle(workspace=folder.name, run=run.id, test=test_id)
+    return Screen(folder, workspace, run, test_id, place.target)
+
+
+def _header(screen: Screen) -> None:
+    names = cache.workspace_names()
+    runs = {run.id: f"{run.title}, damping {cache.number(run.damping)}" for run in screen.workspace.runs}
+    menus = [
+        _workspace_menu(screen.folder.name, names),
+        header.Menu("Run", list(runs), state.control("run-menu", screen.run.id), _choose_run, runs.__getitem__),
+    ]
+    header.draw(screen.workspace.manifest.title, menus, len(state.picked()), state.clear_picks)
+
+
+def _workspace_menu(current: str, names: list[str]) -> header.Menu:
+    options = names if current in names else [current, *names]
+    return header.Menu("Workspace", options, state.control("workspace-menu", current), _choose_workspace)
+
+
+def _ways_out(place: state.Place) -> None:
+    """What to do about a link that leads nowhere."""
+    known = cache.workspace_names()
+    if place.run and (not place.workspace or place.workspace in known):
+        st.button("Open the newest run", key="newest-run", on_click=partial(state.go, run=""))
+    others = [name for name in known if name != place.workspace]
+    if others:
+        st.selectbox(
+            "Open another workspace", others, index=None, key="workspace-menu", on_change=_choose_workspace, width=320
+        )
+
+
+def _choose_workspace() -> None:
+    chosen = state.value_of("workspace-menu")
+    if chosen:
+        state.go(workspace=chosen)
+
+
+def _choose_run() -> None:
+    state.go(run=state.value_of("run-menu"))

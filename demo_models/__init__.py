@@ -1,0 +1,54 @@
+"""Models to try the dashboard on: real data of a package, trained in seconds, the same on every run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from demo_models import breast_cancer, diabetes, digits, spam
+from influence_core.errors import UnknownNameError
+from influence_core.project import Project
+from influence_core.views import Modality
+
+__all__ = ["DEMOS", "Demo", "load"]
+
+
+@dataclass(frozen=True)
+class Demo:
+    """One demo, before it is loaded.
+
+    Attributes:
+        name: What a user types.
+        title: Its headline.
+        modality: What an example looks like.
+        summary: One line of plain text.
+        load: Reads the data and trains the model.
+    """
+
+    name: str
+    title: str
+    modality: Modality
+    summary: str
+    load: Callable[[], Project]
+
+
+_ALL = (
+    Demo("digits", digits.TITLE, "image", digits.SUMMARY, digits.load),
+    Demo("breast-cancer", breast_cancer.TITLE, "table", breast_cancer.SUMMARY, breast_cancer.load),
+    Demo("diabetes", diabetes.TITLE, "table", diabetes.SUMMARY, diabetes.load),
+    Demo("spam", spam.TITLE, "text", spam.SUMMARY, spam.load),
+)
+DEMOS: dict[str, Demo] = {demo.name: demo for demo in _ALL}
+
+
+def load(name: str) -> Project:
+    """Read a demo's data and train its model.
+
+    Raises:
+        UnknownNameError: If there is no demo of that name.
+        ProjectError: If its data cannot be had.
+    """
+    if name not in DEMOS:
+        msg = f"There is no demo '{name}'; choose one of {', '.join(DEMOS)}."
+        raise UnknownNameError(msg)
+    return DEMOS[name].load()

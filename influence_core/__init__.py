@@ -1,0 +1,48 @@
+"""The influence engine: which training examples made a prediction, and how far to trust the answer.
+
+The public names are loaded when they are first used, so that ``import influence_core`` costs nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from influence_core.errors import InfluenceError as InfluenceError
+    from influence_core.methods import METHODS as METHODS
+    from influence_core.methods import Exact as Exact
+    from influence_core.project import Project as Project
+    from influence_core.store import Workspace as Workspace
+    from influence_core.store import build as build
+    from influence_core.target import Target as Target
+    from influence_core.task import ClassificationTask as ClassificationTask
+    from influence_core.task import RegressionTask as RegressionTask
+    from influence_core.task import Task as Task
+    from influence_core.views import ImageView as ImageView
+    from influence_core.views import TableView as TableView
+    from influence_core.views import TextView as TextView
+
+_HOMES = {
+    "ClassificationTask": "task",
+    "Exact": "methods",
+    "ImageView": "views",
+    "InfluenceError": "errors",
+    "METHODS": "methods",
+    "Project": "project",
+    "RegressionTask": "task",
+    "TableView": "views",
+    "Target": "target",
+    "Task": "task",
+    "TextView": "views",
+    "Workspace": "store",
+    "build": "store",
+}
+__all__ = sorted(_HOMES)  # noqa: PLE0605  (a list of the names above)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        msg = f"module 'influence_core' has no attribute '{name}'"
+        raise AttributeError(msg)
+    return getattr(import_module(f"influence_core.{_HOMES[name]}"), name)

@@ -1,0 +1,74 @@
+"""Does this project hang together? Asked before any long work starts."""
+
+from __future__ import annotations
+
+from influence_core.errors import ProjectError
+from influence_core.gradients import FunctionalModel
+from influence_core.project import Project, Split, batches
+from influence_core.task import ClassificationTask, inputs_and_labels
+
+BATCH_DEPENDENCE = 1e-6  # relative; float64 rounding stays below 1e-9
+
+
+def check_project(project: Project) -> None:
+    """Raise ProjectError with one sentence at the first thing that does not fit."""
+    for split in ("train", "test"):
+        _check_split(project, split)
+    if project.model.training:
+        msg = "The model is in train mode, where dropout and batch norm change its outputs; call model.eval() first."
+        raise ProjectError(msg)
+    for name, parameter in project.model.named_parameters():
+        if not parameter.isfinite().all():
+            msg = f"The parameter '{name}' holds NaN or infinity; train the model again with a smaller learning rate."
+            raise ProjectError(msg)
+    if isinstance(project.task, ClassificationTask) and len(project.class_names) not in (
+        0,
+        project.task.n_classes,
+    ):
+        msg = (
+            f"There are {len(project.class_names)} class names for {project.task.n_classes} classes; give one a class."
+        )
+        raise ProjectError(msg)
+    _check_shapes(project)
+
+
+def check_batch_independence(model: FunctionalModel, project: Project) -> None:
+    """Raise ProjectError if an example's outputs depend on the batch it is in."""
+    n = min(4, len(project.train))
+    _, together = next(model.batches(project.train, n, range(n)))
+    outputs = model.outputs(model.theta, together)
+    for i in range(n):
+        _, single = next(model.batches(project.train, 1, [i]))
+        alone = model.outputs(model.theta, single)[0]
+        change = float((alone - outputs[i]).norm() / (1e-12 + outputs[i].norm()))
+        if not change <= BATCH_DEPENDENCE:
+            msg = (
+                f"The outputs of row {i} change by {change:.1%} when it is evaluated alone, so examples of a batch "
+                "influence each other; use batch norm with running statistics in eval mode, or layer norm."
+            )
+            raise ProjectError(msg)
+
+
+def _check_split(project: Project, split: Split) -> None:
+    n = len(project.split(split))
+    if n == 0:
+        msg = f"The {split} set is empty; give at least one example."
+        raise ProjectError(msg)
+    keys = project.train_keys if split == "train" else project.test_keys
+    metadata = project.train_metadata if split == "train" else project.test_metadata
+    shown = None if project.view is None else (project.view.train if split == "train" else project.view.test)
+    for what, given in (("keys", keys or None), ("metadata rows", metadata), ("views", shown)):
+        if given is not None and len(given) != n:
+            msg = f"There are {len(given)} {split} {what} for {n} examples; give one an example."
+            raise ProjectError(msg)
+
+
+def _check_shapes(project: Project) -> None:
+    shapes = {}
+    for split in ("train", "test"):
+        _, batch = next(batches(project.split(split), 1, [0]))
+        inputs, _ = inputs_and_labels(batch)
+        shapes[split] = tuple(inputs.shape[1:]) if hasattr(inputs, "shape") else None
+    if shapes["train"] != shapes["test"]:
+        msg = f"Train inputs have shape {shapes['train']} and test inputs {shapes['test']}; they must be the same."
+        raise ProjectError(msg)

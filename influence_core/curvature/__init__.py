@@ -1,0 +1,1 @@
+"""What is inverted: symmetric operators that include the regulariser and are never damped."""

@@ -1,0 +1,91 @@
+"""Closed-form curvature of a linear head on fixed inputs: softmax and least squares.
+
+With logits ``z_i = W x_i`` every gradient is a Kronecker product ``d_i (x) x_i`` and the Hessian of the data term is
+``(1/n) sum_i S_i (x) x_i x_i^T`` with ``S_i`` the second derivative of the loss by the logits: for softmax
+``diag(p) - p p^T`` (block ``(a, b)`` is ``(1/n) X^T diag(p_a ([a=b] - p_b)) X``), for squared error 2.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+def contrasts(n_classes: int) -> Tensor:
+    """Orthonormal basis of the class contrasts, shape ``(n_classes, n_classes - 1)``.
+
+    Adding one vector to the logits of every class changes no softmax loss. The columns span everything else
+    (Helmert contrasts), so that a head is solved on the complement of its class-shift null space.
+    """
+    rows = torch.arange(1, n_classes, dtype=torch.float64)
+    basis = torch.triu(torch.ones(n_classes, n_classes - 1, dtype=torch.float64))
+    basis[torch.arange(1, n_classes), torch.arange(n_classes - 1)] = -rows
+    lengths: Tensor = torch.linalg.vector_norm(basis, dim=0)
+    return basis / lengths
+
+
+@dataclass(frozen=True)
+class LinearHead:
+    """Hessian of ``(1/n) sum_i loss(B k_i) + R`` for coefficients ``(k, d)`` in the output basis ``B``.
+
+    Build it with ``softmax_head`` or ``regression_head``.
+
+    Attributes:
+        inputs: Fixed inputs, shape ``(n, d)``, the intercept's column of ones included.
+        output_curvature: Second derivative of each loss in the output basis, shape ``(n, k, k)``.
+        ridge: Diagonal of the regulariser's Hessian for one output, shape ``(d,)``.
+    """
+
+    inputs: Tensor
+    output_curvature: Tensor
+    ridge: Tensor
+
+    @property
+    def size(self) -> int:
+        """Number of coefficients, ``k d``."""
+        return self.output_curvature.shape[1] * self.inputs.shape[1]
+
+    def matrix(self) -> Tensor:
+        """Dense curvature, shape ``(k d, k d)``, output-major as in ``weight.flatten()``."""
+        n, d = self.inputs.shape
+        k = self.output_curvature.shape[1]
+        result = torch.empty(k, d, k, d, dtype=self.inputs.dtype)
+        for a in range(k):
+            for b in range(a, k):
+                block = self.inputs.mT @ (self.output_curvature[:, a, b, None] * self.inputs) / n
+                result[a, :, b] = block
+                result[b, :, a] = block.mT
+            result[a, :, a].diagonal().add_(self.ridge)
+        return result.view(k * d, k * d)
+
+    def matvec(self, vectors: Tensor) -> Tensor:
+        """Curvature times each column, shape ``(k d, m)``, without forming the matrix."""
+        n, d = self.inputs.shape
+        k = self.output_curvature.shape[1]
+        weights = vectors.view(k, d, -1)
+        moved = torch.einsum("nd,kdm->nkm", self.inputs, weights)
+        curved = torch.einsum("nab,nbm->nam", self.output_curvature, moved)
+        data = torch.einsum("nd,nkm->kdm", self.inputs, curved) / n
+        return (data + self.ridge[:, None] * weights).reshape(vectors.shape)
+
+
+def softmax_head(inputs: Tensor, probabilities: Tensor, ridge: Tensor, basis: Tensor | None = None) -> LinearHead:
+    """Curvature of softmax regression.
+
+    Args:
+        inputs: Shape ``(n, d)``.
+        probabilities: Shape ``(n, c)``.
+        ridge: Shape ``(d,)``.
+        basis: Orthonormal columns in class space, shape ``(c, k)``; all classes if absent.
+    """
+    basis = torch.eye(probabilities.shape[1], dtype=inputs.dtype) if basis is None else basis
+    mean = probabilities @ basis
+    spread = torch.einsum("nc,ca,cb->nab", probabilities, basis, basis)
+    return LinearHead(inputs, spread - mean[:, :, None] * mean[:, None, :], ridge)
+
+
+def regression_head(inputs: Tensor, ridge: Tensor) -> LinearHead:
+    """Curvature of the squared error ``(x^T w - y)^2``: ``(2/n) X^T X`` plus the ridge."""
+    return LinearHead(inputs, torch.full((len(inputs), 1, 1), 2.0, dtype=inputs.dtype), ridge)

@@ -1,0 +1,173 @@
+"""Gradients, Jacobians and Hessian-vector products of a model as a function of one parameter vector.
+
+Everything runs on a private copy of the user's model through torch.func, so that the user's model keeps its
+parameters, buffers, flags, hooks and mode whatever happens here.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, grad, hessian, jacrev, jvp, vmap
+from torch.utils._pytree import tree_map
+
+from influence_core.errors import ProjectError
+from influence_core.parameters import ParameterVector
+from influence_core.project import Dataset, Project, batches
+from influence_core.target import Target
+from influence_core.task import Batch, Task
+
+
+def private_copy(model: nn.Module, dtype: torch.dtype) -> nn.Module:
+    """An independent copy of the model in ``dtype``.
+
+    Raises:
+        ProjectError: If the model cannot be copied.
+    """
+    try:
+        return copy.deepcopy(model).to(dtype)
+    except Exception as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        msg = f"The model cannot be copied, and the engine never works on yours ({reason}); remove cached tensors."
+        raise ProjectError(msg) from error
+
+
+def cast(batch: Batch, dtype: torch.dtype) -> Batch:
+    """The batch with its floating-point tensors in ``dtype``."""
+    return tree_map(lambda t: t.to(dtype) if isinstance(t, Tensor) and t.is_floating_point() else t, batch)
+
+
+@dataclass(frozen=True)
+class FunctionalModel:
+    """The project's model as a pure function of the flat vector of its attributed parameters.
+
+    Build it with ``FunctionalModel.of(project)``.
+
+    Attributes:
+        task: The project's task.
+        vector: Names and shapes of the attributed parameters.
+        theta: Their trained values, shape ``(p,)``.
+        dtype: Precision of everything computed here.
+    """
+
+    module: nn.Module
+    task: Task
+    vector: ParameterVector
+    theta: Tensor
+    dtype: torch.dtype
+
+    @classmethod
+    def of(cls, project: Project, dtype: torch.dtype = torch.float64) -> FunctionalModel:
+        """Copy the project's model and read its parameters."""
+        vector = ParameterVector.of(project.model, project.attributed)
+        module = private_copy(project.model, dtype)
+        theta = vector.flatten({name: p.detach() for name, p in module.named_parameters()})
+        return cls(module.requires_grad_(requires_grad=False), project.task, vector, theta.clone(), dtype)
+
+    def batches(
+        self, dataset: Dataset, size: int, ids: Sequence[int] | None = None
+    ) -> Iterator[tuple[list[int], Batch]]:
+        """Row ids and batches in this model's precision."""
+        for rows, batch in batches(dataset, size, ids):
+            yield rows, cast(batch, self.dtype)
+
+    def outputs(self, theta: Tensor, batch: Batch) -> Tensor:
+        """Raw outputs, shape ``(batch, outputs)``."""
+
+        def model(*args: Any, **kwargs: Any) -> Any:
+            return functional_call(self.module, self.vector.unflatten(theta), args, kwargs)
+
+        return self.task.outputs(model, batch)
+
+    def losses(self, theta: Tensor, batch: Batch) -> Tensor:
+        """Training losses, shape ``(batch,)``."""
+        return self.task.losses(self.outputs(theta, batch), batch)
+
+    def penalty(self, theta: Tensor) -> Tensor:
+        """The regulariser, a scalar; parameters that are not attributed are constants in it."""
+        fixed = dict(self.module.named_parameters())
+        return self.task.penalty({**fixed, **self.vector.unflatten(theta)})
+
+    def loss_gradients(self, batch: Batch) -> Tensor:
+        """Gradient of each example's loss, shape ``(batch, p)``."""
+        return self._per_example(grad(self._summed_loss), batch)
+
+    def measurement_gradients(self, batch: Batch, target: Target) -> Tensor:
+        """Gradient of each example's measurement, shape ``(batch, p)``."""
+
+        def measure(theta: Tensor, one: Batch) -> Tensor:
+            return self.task.measurements(self.outputs(theta, one), one, target)[0]
+
+        return self._per_example(grad(measure), batch)
+
+    def output_jacobians(self, batch: Batch) -> Tensor:
+        """Jacobian of each example's outputs, shape ``(batch, outputs, p)``."""
+
+        def flat(theta: Tensor, one: Batch) -> Tensor:
+            return self.outputs(theta, one)[0].reshape(-1)
+
+        return self._per_example(jacrev(flat), batch)
+
+    def output_curvature(self, batch: Batch) -> Tensor:
+        """Second derivative of each loss by the outputs, shape ``(batch, outputs, outputs)``."""
+
+        def one(output: Tensor, example: Batch) -> Tensor:
+            alone = tree_map(lambda t: t.unsqueeze(0), example)
+            return hessian(lambda z: self.task.losses(z.unsqueeze(0), alone)[0])(output)  # type: ignore[no-any-return]
+
+        return vmap(one)(self.outputs(self.theta, batch), batch)
+
+    def directional_losses(self, batch: Batch, directions: Tensor) -> Tensor:
+        """Derivative of each example's loss along each direction, one forward-mode pass a direction.
+
+        Args:
+            batch: The examples.
+            directions: Shape ``(p, k)``.
+
+        Returns:
+            Shape ``(batch, k)``.
+        """
+
+        def along(direction: Tensor) -> Tensor:
+            return jvp(lambda theta: self.losses(theta, batch), (self.theta,), (direction,))[1]  # type: ignore[no-any-return]
+
+        return vmap(along, in_dims=1, out_dims=1)(directions)
+
+    def loss_hessian_products(self, batch: Batch, directions: Tensor) -> Tensor:
+        """Hessian of the batch's summed loss times each column, shape ``(p, k)`` to ``(p, k)``."""
+        return self._hessian_products(lambda theta: self._summed_loss(theta, batch), directions)
+
+    def penalty_hessian_products(self, directions: Tensor) -> Tensor:
+        """Hessian of the regulariser times each column, shape ``(p, k)`` to ``(p, k)``."""
+        return self._hessian_products(lambda theta: self.penalty(theta) + 0 * theta.square().sum(), directions)
+
+    def objective_gradient(self, dataset: Dataset, batch_size: int = 512) -> Tensor:
+        """Gradient of the training objective J at the trained parameters, shape ``(p,)``; zero at an optimum."""
+        total = torch.zeros_like(self.theta)
+        for _, batch in self.batches(dataset, batch_size):
+            total += grad(self._summed_loss)(self.theta, batch)
+        # "+ 0 * theta" keeps the derivative defined for a penalty that does not touch these parameters
+        penalty: Tensor = grad(lambda theta: self.penalty(theta) + 0 * theta.sum())(self.theta)
+        return total / len(dataset) + penalty
+
+    def _summed_loss(self, theta: Tensor, batch: Batch) -> Tensor:
+        return self.losses(theta, batch).sum()
+
+    def _per_example(self, function: Any, batch: Batch) -> Tensor:
+        """Map over the examples, each seen by the model as a batch of one."""
+
+        def one(example: Batch) -> Tensor:
+            return function(self.theta, tree_map(lambda t: t.unsqueeze(0), example))  # type: ignore[no-any-return]
+
+        return vmap(one)(batch)
+
+    def _hessian_products(self, scalar: Any, directions: Tensor) -> Tensor:
+        def product(direction: Tensor) -> Tensor:
+            return jvp(grad(scalar), (self.theta,), (direction,))[1]  # type: ignore[no-any-return]
+
+        return vmap(product, in_dims=1, out_dims=1)(directions)

@@ -1,0 +1,133 @@
+"""The fitted exact method: gradients, a factor, and one matrix product an answer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from influence_core import scores
+from influence_core.gradients import FunctionalModel
+from influence_core.heads import Head
+from influence_core.methods.base import Tensors, Tests
+from influence_core.predictions import predict
+from influence_core.project import Project
+from influence_core.rows import GradientRows, OutputRows, rows_from
+from influence_core.solvers.base import Factor
+from influence_core.solvers.cholesky import CholeskyFactor
+from influence_core.solvers.eigen import EigenFactor
+from influence_core.target import Target
+from influence_core.task import RegressionTask, Task
+
+BLOCK = 1024
+SAMPLED = 8  # right-hand sides whose residual is measured
+
+
+@dataclass(frozen=True)
+class LiveTests:
+    """Test predictions straight from the model."""
+
+    model: FunctionalModel
+    project: Project
+    head: Head | None
+
+    def read(self, test_ids: Sequence[int]) -> OutputRows:
+        """Outputs and their Jacobians."""
+        ids = list(test_ids)
+        if self.head is not None:
+            seen = self.head.read(self.model, self.project, "test", ids)
+            return OutputRows(seen.outputs, seen.labels, seen.inputs, self.head.basis)
+        seen = predict(self.model, self.project, "test", ids=ids)
+        jacobians = [self.model.output_jacobians(batch) for _, batch in self.model.batches(self.project.test, 32, ids)]
+        outputs = seen.outputs.reshape(len(ids), -1)
+        return OutputRows(outputs, seen.labels, torch.cat(jacobians), torch.empty(0, 0, dtype=outputs.dtype))
+
+    def gradients(self, test_ids: Sequence[int], target: Target) -> Tensor:
+        """Gradient of each measurement as a column."""
+        target.check(self.project.task.kind, getattr(self.project.task, "n_classes", 0))
+        if self.head is not None:
+            return self.read(test_ids).gradients(self.project.task, target)
+        predict(self.model, self.project, "test", ids=test_ids)  # names the first row that does not fit
+        blocks = [
+            self.model.measurement_gradients(batch, target)
+            for _, batch in self.model.batches(self.project.test, 256, list(test_ids))
+        ]
+        return torch.cat(blocks).mT
+
+
+@dataclass(frozen=True)
+class ExactAttributor:
+    """A factorised curvature and the training gradients.
+
+    Attributes:
+        rows: The training examples' loss gradients.
+        curvature: Undamped, shape ``(p, p)``.
+        factor: ``(curvature + damping I)`` ready to be inverted.
+        tests: Where test predictions come from.
+        task: The project's task.
+    """
+
+    rows: GradientRows
+    curvature: Tensor
+    factor: Factor
+    tests: Tests
+    task: Task
+
+    @classmethod
+    def of(cls, tensors: Tensors, task: Task, tests: Tests, factor: Factor) -> ExactAttributor:
+        """Put together what the stages made."""
+        return cls(rows_from(tensors), tensors["curvature"], factor, tests, task)
+
+    @property
+    def n_train(self) -> int:
+        """Number of training examples."""
+        return len(self.rows)
+
+    def with_factor(self, factor: Factor) -> ExactAttributor:
+        """The same gradients under another factor, for instance another damping."""
+        return replace(self, factor=factor)
+
+    def scores(self, test_ids: Sequence[int], target: Target = Target()) -> scores.InfluenceScores:  # noqa: B008  (frozen)
+        """Scores of some test predictions against every training example, shape ``(len(test_ids), n_train)``.
+
+        Raises:
+            TargetError: If the task cannot measure the target.
+        """
+        columns = self.tests.gradients(test_ids, target)
+        solved = self.factor.solve(columns)
+        values = scores.scale(self.rows.dot(solved).mT, self.n_train, target)
+        return scores.InfluenceScores(
+            values=values,
+            test_ids=tuple(test_ids),
+            target=target,
+            unit=scores.unit(target, self.task.kind, self.task.unit if isinstance(self.task, RegressionTask) else ""),
+            method="exact",
+            damping=self.factor.damping,
+            residual=self.residual(columns[:, :SAMPLED], solved[:, :SAMPLED]),
+        )
+
+    def self_influence(self) -> Tensor:
+        """Self-influence of every training example, shape ``(n_train,)``."""
+        blocks = []
+        for start in range(0, self.n_train, BLOCK):
+            whitened = self.factor.whiten(self.rows.dense(start, start + BLOCK).double().mT)
+            blocks.append(whitened.square().sum(dim=0))
+        return scores.self_influence(torch.cat(blocks), self.n_train)
+
+    def residual(self, columns: Tensor, solved: Tensor) -> float:
+        """Largest relative residual of the damped solve, on the space that is solved."""
+        if isinstance(self.factor, EigenFactor):
+            columns = self.factor.project(columns)
+            back = self.factor.multiply(solved)
+        else:
+            back = self.curvature @ solved + self.factor.damping * solved
+        return float(((back - columns).norm(dim=0) / columns.norm(dim=0).clamp_min(1e-300)).max())
+
+
+def factor_from(tensors: Tensors, damping: float) -> Factor:
+    """The factor that a fit stored."""
+    if "cholesky" in tensors:
+        return CholeskyFactor(tensors["cholesky"], damping, float(tensors["lowest"]))
+    return EigenFactor(tensors["values"], tensors["vectors"], damping, int(tensors["null"]))

@@ -1,0 +1,100 @@
+"""What is debugged: a trained model, its task and its data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+import pandas as pd
+from torch import Tensor, nn
+from torch.utils.data import default_collate
+
+from influence_core.errors import ProjectError
+from influence_core.task import Batch, Task
+from influence_core.views import View
+
+Split = Literal["train", "test"]
+
+
+class Dataset(Protocol):
+    """Anything with a length and items by index; an item is ``(input, label)`` or a dict with ``labels``."""
+
+    def __len__(self) -> int:
+        """The number of examples."""
+        ...
+
+    def __getitem__(self, index: int, /) -> Any:
+        """One example."""
+        ...
+
+
+Fit = Callable[[Any, Tensor, int], nn.Module]
+
+
+@dataclass(frozen=True)
+class Project:
+    """One model and its data.
+
+    Attributes:
+        name: A short name, used in links and for the default workspace.
+        model: The trained model in eval mode; it is never modified.
+        task: Loss, measurement and regulariser.
+        train: The examples the model was fitted on; order is identity.
+        test: The examples whose predictions are explained.
+        class_names: One name a class; empty in regression.
+        view: How an example is shown; guessed from the items if absent.
+        title: Shown as headline; the name if empty.
+        description: One paragraph of plain text.
+        train_keys: The user's own id of each training example (file name, record number).
+        test_keys: The same for the test examples.
+        train_metadata: Optional columns for filters, one row an example.
+        test_metadata: The same for the test examples.
+        fit: ``fit(dataset, weights, seed) -> model`` minimises ``(1/n) sum_i weights_i loss_i + R`` where n is
+            ``len(dataset)`` whatever the weights.
+        attributed: Glob patterns of the parameters that are attributed; empty means all that require a gradient.
+        test_first: Test ids that are solved and listed first; by default the wrong ones by loss.
+    """
+
+    name: str
+    model: nn.Module
+    task: Task
+    train: Dataset
+    test: Dataset
+    class_names: tuple[str, ...] = ()
+    view: View | None = None
+    title: str = ""
+    description: str = ""
+    train_keys: Sequence[str] = ()
+    test_keys: Sequence[str] = ()
+    train_metadata: pd.DataFrame | None = None
+    test_metadata: pd.DataFrame | None = None
+    fit: Fit | None = None
+    attributed: tuple[str, ...] = ()
+    test_first: Sequence[int] = ()
+
+    def split(self, name: Split) -> Dataset:
+        """The train or the test data set."""
+        return self.train if name == "train" else self.test
+
+    def keys(self, split: Split) -> list[str]:
+        """The user's ids, or "train 17" where there are none."""
+        given = self.train_keys if split == "train" else self.test_keys
+        return [str(k) for k in given] if len(given) else [f"{split} {i}" for i in range(len(self.split(split)))]
+
+
+def batches(dataset: Dataset, size: int, ids: Sequence[int] | None = None) -> Iterator[tuple[list[int], Batch]]:
+    """Row ids and their collated batch, in order.
+
+    Raises:
+        ProjectError: If the rows cannot be put into one batch.
+    """
+    order = list(range(len(dataset)) if ids is None else ids)
+    for start in range(0, len(order), size):
+        rows = order[start : start + size]
+        try:
+            yield rows, default_collate([dataset[i] for i in rows])
+        except (RuntimeError, TypeError) as error:
+            reason = str(error).splitlines()[0]
+            msg = f"Rows {rows[0]} to {rows[-1]} cannot be put into one batch; give every row one shape ({reason})."
+            raise ProjectError(msg) from error

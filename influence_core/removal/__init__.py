@@ -1,0 +1,1 @@
+"""What removing training examples does, predicted and refitted."""

@@ -1,0 +1,150 @@
+"""The number we show: its sign, its 1/n, its unit and its words. Nothing else in the project holds these.
+
+``score(t, i)`` is the predicted change of the measurement on test example ``t`` if training example ``i`` were
+removed and the model refitted with the remaining objective keeping its ``1/n``::
+
+    score(t, i) = (1/n) grad m_t(theta)^T (H + damping I)^-1 grad loss_i(theta)
+
+which is minus one n-th of ``I_up,loss`` in Koh & Liang, "Understanding Black-box Predictions via Influence
+Functions" (ICML 2017). A measurement that grows with support (logit, margin, value) is negated, so that a
+positive score always helps, supports or raises.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from influence_core.target import Target
+
+
+def scale(products: Tensor, n_train: int, target: Target) -> Tensor:
+    """Turn ``grad m^T (H + damping I)^-1 grad loss`` into scores."""
+    return products * ((-1.0 if target.larger_is_better else 1.0) / n_train)
+
+
+def self_influence(products: Tensor, n_train: int) -> Tensor:
+    """Turn ``grad loss_i^T (H + damping I)^-1 grad loss_i`` into the self-influence of each example."""
+    return products / n_train
+
+
+def refitted_score(before: Tensor, after: Tensor, target: Target) -> Tensor:
+    """The measured change in the score's sign: what a score predicts, from measurements before and after a refit."""
+    return (before - after) if target.larger_is_better else (after - before)
+
+
+def unit(target: Target, kind: str, label_unit: str = "") -> str:
+    """The unit of a score, in words."""
+    if kind == "regression":
+        name = label_unit or "label units"
+        return name if target.measure == "value" else f"squared {name}"
+    if kind == "classification":
+        return "nats" if target.measure == "loss" else "logits"
+    return "units of the measurement"
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """One training example in a ranking; ``rank`` counts from 1."""
+
+    train_id: int
+    score: float
+    rank: int
+
+
+@dataclass(frozen=True)
+class InfluenceScores:
+    """Scores of some test examples against every training example.
+
+    Attributes:
+        values: Shape ``(n_test, n_train)``; the unit is ``unit``.
+        test_ids: The row's test ids.
+        target: What was measured.
+        unit: In words.
+        method: Name of the method.
+        damping: The damping that was added to the curvature.
+        residual: Relative residual of the solve on the full data.
+    """
+
+    values: Tensor
+    test_ids: tuple[int, ...]
+    target: Target
+    unit: str
+    method: str
+    damping: float
+    residual: float
+
+    @property
+    def n_train(self) -> int:
+        """Number of training examples."""
+        return self.values.shape[1]
+
+    def of(self, test_id: int) -> Tensor:
+        """The scores of one test example, shape ``(n_train,)``."""
+        return self.values[self.test_ids.index(test_id)]
+
+    def top(self, test_id: int, k: int) -> list[Ranked]:
+        """At most k examples with a positive score, largest first; ties by id."""
+        return _ranked(self.of(test_id), k, sign=1)
+
+    def bottom(self, test_id: int, k: int) -> list[Ranked]:
+        """At most k examples with a negative score, most negative first; ties by id."""
+        return _ranked(self.of(test_id), k, sign=-1)
+
+
+def _ranked(row: Tensor, k: int, sign: int) -> list[Ranked]:
+    order = torch.argsort(-sign * row, stable=True)[:k].tolist()
+    kept = [i for i in order if sign * float(row[i]) > 0]
+    return [Ranked(i, float(row[i]), rank) for rank, i in enumerate(kept, start=1)]
+
+
+@dataclass(frozen=True)
+class Words:
+    """How to say a score.
+
+    Attributes:
+        positive: What a positive score does, such as ``helpful`` or ``supports 7``.
+        negative: What a negative score does.
+        meaning: One sentence that says what positive means.
+        measured: The measurement, such as ``loss of 7``.
+    """
+
+    positive: str
+    negative: str
+    meaning: str
+    measured: str
+
+
+def words(
+    target: Target, kind: str, class_names: Sequence[str] = (), *, label: float = 0, prediction: float = 0
+) -> Words:
+    """The words for screen, command line and export; ``label`` and ``prediction`` are class indices."""
+    if target.is_true_loss:
+        return Words(
+            "helpful",
+            "harmful",
+            "Positive = helpful: without this training example the loss of this prediction would rise.",
+            "loss of the true label" if kind == "classification" else "loss",
+        )
+    if kind != "classification":
+        return Words(
+            "raises the value",
+            "lowers the value",
+            "Positive = raises the value: without this training example the predicted value would fall.",
+            "predicted value",
+        )
+    name = class_names[int(_class_of(target, label, prediction))]
+    direction = "fall" if target.larger_is_better else "rise"
+    return Words(
+        f"supports {name}",
+        f"opposes {name}",
+        f"Positive = supports {name}: without this training example the {target.measure} of {name} would {direction}.",
+        f"{target.measure} of {name}",
+    )
+
+
+def _class_of(target: Target, label: float, prediction: float) -> float:
+    return {"true": label, "predicted": prediction}[target.of] if isinstance(target.of, str) else target.of

@@ -1,0 +1,1 @@
+"""How ``(curvature + damping I)`` is inverted; the only home of damping."""

@@ -1,0 +1,194 @@
+"""The example tables: memory-mapped Arrow files with all that a page shows of an example."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from PIL import Image
+from torch import Tensor
+
+from influence_core.errors import DamagedWorkspaceError, ProjectError, UnknownNameError
+from influence_core.predictions import Predictions
+from influence_core.project import Project, Split
+from influence_core.store.files import check_sum, write
+from influence_core.views import View
+
+META = "meta: "  # prefix of metadata columns
+CHUNK = 4096
+
+
+@dataclass(frozen=True)
+class Example:
+    """One example as it is shown; label and prediction are class indices, or values in regression."""
+
+    id: int
+    key: str
+    label: float
+    prediction: float
+    probabilities: list[float] | None
+    loss: float
+    image: bytes | None
+    text: str | None
+    row: dict[str, Any] | None
+    metadata: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class ExampleTable:
+    """The examples of one split."""
+
+    path: Path
+
+    def __len__(self) -> int:
+        """The number of examples."""
+        return int(self._table.num_rows)
+
+    def __getitem__(self, index: int) -> Example:
+        """One example.
+
+        Raises:
+            UnknownNameError: If there is no such row.
+        """
+        if not 0 <= index < len(self):
+            msg = f"There is no {self.path.stem} example {index}; ids run from 0 to {len(self) - 1}."
+            raise UnknownNameError(msg)
+        row = self._table.slice(index, 1).to_pylist()[0]
+        metadata = {name.removeprefix(META): row[name] for name in row if name.startswith(META)}
+        shown = {name: row.get(name) for name in ("image", "text")}
+        table = json.loads(row["row"]) if row.get("row") else None
+        plain = {name: row[name] for name in ("id", "key", "label", "prediction", "probabilities", "loss")}
+        return Example(**plain, **shown, row=table, metadata=metadata)
+
+    def frame(self) -> pd.DataFrame:
+        """The cheap columns as a data frame: id, key, label, prediction, loss, confidence, correct, metadata."""
+        return self._frame.copy(deep=False)
+
+    def search(self, words: str) -> np.ndarray:
+        """Ids of the examples whose key or text contains the words, whatever their case."""
+        needle = words.casefold()
+        names = [name for name in ("key", "text", "row") if name in self._table.column_names]
+        columns = [self._table.column(name).to_pylist() for name in names]
+        hits = [any(needle in (cell or "").casefold() for cell in cells) for cells in zip(*columns, strict=True)]
+        return np.flatnonzero(hits)
+
+    @cached_property
+    def _table(self) -> pa.Table:
+        check_sum(self.path)
+        try:
+            return pa.ipc.open_file(pa.memory_map(str(self.path))).read_all()
+        except (pa.ArrowInvalid, OSError) as error:
+            msg = f"{self.path.name} is truncated or was altered; build the workspace again."
+            raise DamagedWorkspaceError(msg) from error
+
+    @cached_property
+    def _frame(self) -> pd.DataFrame:
+        cheap = ["id", "key", "label", "prediction", "loss", "confidence", "correct"]
+        metadata = [name for name in self._table.column_names if name.startswith(META)]
+        frame: pd.DataFrame = self._table.select(cheap + metadata).to_pandas()
+        return frame.rename(columns={name: name.removeprefix(META) for name in metadata})
+
+
+def write_examples(path: Path, project: Project, split: Split, seen: Predictions, view: View) -> None:
+    """Write one split's table."""
+    n = len(seen.losses)
+    columns = {**_numbers(seen, project.task.kind), **_shown(view, split, n)}
+    metadata = project.train_metadata if split == "train" else project.test_metadata
+    columns = {
+        "id": pa.array(range(n), pa.int64()),
+        "key": pa.array(project.keys(split), pa.string()),
+        **columns,
+    }
+    if metadata is not None:
+        columns |= {META + str(name): pa.Array.from_pandas(metadata[name]) for name in metadata.columns}
+    table = pa.table(columns)
+
+    def content(temporary: Path) -> None:
+        with pa.OSFile(str(temporary), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
+            writer.write_table(table, max_chunksize=CHUNK)
+
+    write(path, content)
+
+
+def _numbers(seen: Predictions, kind: str) -> dict[str, pa.Array]:
+    outputs = seen.outputs.reshape(len(seen.losses), -1).double()
+    if kind == "classification":
+        probabilities = outputs.softmax(dim=1)
+        predicted, labels = outputs.argmax(dim=1), seen.labels
+        confidence = probabilities.max(dim=1).values
+        shares: pa.Array = pa.array(probabilities.numpy().tolist(), pa.list_(pa.float64()))
+        correct = predicted == labels
+    else:
+        predicted, labels = outputs[:, 0], seen.labels.double().reshape(len(outputs), -1)[:, 0]
+        confidence, correct = None, None
+        shares = pa.nulls(len(outputs), pa.list_(pa.float64()))
+    return {
+        "label": _array(labels),
+        "prediction": _array(predicted),
+        "probabilities": shares,
+        "loss": _array(seen.losses.double()),
+        "confidence": pa.nulls(len(outputs), pa.float64()) if confidence is None else _array(confidence),
+        "correct": pa.nulls(len(outputs), pa.bool_()) if correct is None else _array(correct),
+    }
+
+
+def _array(tensor: Tensor) -> pa.Array:
+    return pa.array(tensor.numpy())
+
+
+def _shown(view: View, split: Split, n: int) -> dict[str, pa.Array]:
+    shown = view.train if split == "train" else view.test
+    if isinstance(shown, pd.DataFrame):
+        rows = [json.dumps(_plain(row), ensure_ascii=False) for row in shown.to_dict("records")]
+        return {"row": pa.array(rows, pa.large_string())}
+    if view.modality == "text":
+        return {"text": pa.array([_safe(str(shown[i])) for i in range(n)], pa.large_string())}
+    return {"image": pa.array([png(shown[i]) for i in range(n)], pa.large_binary())}
+
+
+def _plain(row: Mapping[Any, Any]) -> dict[str, Any]:
+    """Numbers, texts and None (missing) only."""
+    cells = {str(name): value.item() if isinstance(value, np.generic) else value for name, value in row.items()}
+    return {name: None if pd.isna(value) else value if _is_json(value) else str(value) for name, value in cells.items()}
+
+
+def _is_json(value: object) -> bool:
+    return isinstance(value, str | int | float | bool)
+
+
+def _safe(text: str) -> str:
+    """Lone surrogates cannot be stored as UTF-8."""
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def png(picture: Any) -> bytes:
+    """PNG bytes of a PIL image or an array: uint8 as it is, floats stretched from their range to 0..255.
+
+    Raises:
+        ProjectError: If the array has no picture's shape.
+    """
+    buffer = io.BytesIO()
+    image = picture if isinstance(picture, Image.Image) else _image(np.asarray(picture))
+    image.save(buffer, format="PNG")
+    return buffer.getvalue()
+
+
+def _image(array: np.ndarray) -> Image.Image:
+    if array.ndim == 3 and array.shape[0] in (1, 3) and array.shape[-1] not in (3, 4):  # noqa: PLR2004  (channels first)
+        array = np.moveaxis(array, 0, -1)
+    array = array[..., 0] if array.ndim == 3 and array.shape[-1] == 1 else array  # noqa: PLR2004
+    if array.ndim not in (2, 3):
+        msg = f"A picture has shape {array.shape}; give (height, width), (height, width, 3) or (3, height, width)."
+        raise ProjectError(msg)
+    if array.dtype != np.uint8:
+        low, high = float(array.min()), float(array.max())
+        array = np.round(255 * (array - low) / (high - low or 1.0)).astype(np.uint8)
+    return Image.fromarray(array)

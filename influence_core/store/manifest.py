@@ -1,0 +1,123 @@
+"""The small JSON files of a workspace and what they may say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from influence_core.errors import DamagedWorkspaceError, NewerWorkspaceError
+from influence_core.evaluation.agreement import Check
+from influence_core.report import FitReport
+from influence_core.store.files import write_text
+from influence_core.target import Kind, Measure, Of, Target
+
+FORMAT_VERSION = 1
+
+
+class Record(BaseModel):
+    """A frozen JSON record; unknown fields mean that something else wrote it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Column(Record):
+    """One column of a table project; mean and standard deviation over the training rows, numeric columns only."""
+
+    name: str
+    numeric: bool
+    mean: float | None
+    std: float | None
+
+
+class Manifest(Record):
+    """The project of a workspace, without its code."""
+
+    format_version: int = FORMAT_VERSION
+    name: str
+    title: str
+    description: str
+    modality: Literal["image", "text", "table"]
+    kind: Kind
+    label_unit: str
+    class_names: list[str]
+    n_train: int
+    n_test: int
+    parameters_attributed: int
+    parameters_total: int
+    columns: list[Column]
+    weight_decay: float | None
+    is_linear_head: bool
+    can_refit: bool
+    fingerprint: str
+    project_ref: str
+
+
+class RunRecord(Record):
+    """One method with its hyperparameters and its measurement."""
+
+    method: str
+    hyperparameters: dict[str, float | int | str | bool]
+    measure: Measure
+    of: Of
+    order: list[int]
+    libraries: dict[str, str]
+
+    @property
+    def target(self) -> Target:
+        """The measurement that is stored."""
+        return Target(self.measure, self.of)
+
+
+class ReportRecord(Record):
+    """Written last: its presence makes a run complete."""
+
+    fit: FitReport
+    solved: int
+    check: Check | None
+
+
+R = TypeVar("R", bound=Record)
+
+
+def write_record(path: Path, record: Record) -> None:
+    """Write a record as JSON."""
+    write_text(path, record.model_dump_json(indent=2) + "\n")
+
+
+def read_record(path: Path, kind: type[R]) -> R:
+    """Read a record.
+
+    Raises:
+        NewerWorkspaceError: If a newer version of this program wrote it.
+        DamagedWorkspaceError: If it is not whole or not such a record.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        msg = f"{path.name} in {path.parent} cannot be read; copy the workspace again, or build it again."
+        raise DamagedWorkspaceError(msg) from error
+    _check_version(path, text)
+    try:
+        return kind.model_validate_json(text)
+    except ValidationError as error:
+        msg = f"{path.name} in {path.parent} is truncated or was altered; copy the workspace again, or build it again."
+        raise DamagedWorkspaceError(msg) from error
+
+
+class _Version(BaseModel):
+    format_version: int = FORMAT_VERSION
+
+
+def _check_version(path: Path, text: str) -> None:
+    try:
+        version = _Version.model_validate_json(text).format_version
+    except ValidationError:
+        return  # not JSON at all: the caller names it
+    if version > FORMAT_VERSION:
+        msg = (
+            f"{path.parent} was written in format {version} and this program reads up to {FORMAT_VERSION}; "
+            "upgrade influence-dashboard."
+        )
+        raise NewerWorkspaceError(msg)

@@ -1,0 +1,34 @@
+"""Score shards: the solved test predictions of a run, a few at a time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Shard:
+    """Places ``start`` to ``stop`` of a run's order of test predictions.
+
+    The file holds, a row each, ``scores`` (float32), and what any other target needs: ``outputs``, ``labels`` and
+    ``jacobian``; and the head's ``basis``.
+    """
+
+    start: int
+    stop: int
+    path: Path
+
+    @classmethod
+    def at(cls, folder: Path, start: int, stop: int) -> Shard:
+        """The shard of these places."""
+        return cls(start, stop, folder / f"scores-{start:07d}-{stop:07d}.safetensors")
+
+
+def shards_of(folder: Path) -> list[Shard]:
+    """The shards on disk that follow each other from the first place."""
+    whole: list[Shard] = []
+    for path in sorted(folder.glob("scores-*.safetensors")):
+        start, stop = map(int, path.stem.split("-")[1:])
+        if start == (whole[-1].stop if whole else 0):
+            whole.append(Shard(start, stop, path))
+    return whole

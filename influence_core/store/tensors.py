@@ -1,0 +1,52 @@
+"""Tensors on disk: safetensors, memory-mapped, never pickle."""
+
+from __future__ import annotations
+
+import errno
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from influence_core.errors import DamagedWorkspaceError
+from influence_core.store.files import write
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    """Write tensors whole; float64 that float32 holds without loss is stored as float32."""
+    compact = {name: _compact(tensor) for name, tensor in tensors.items()}
+    write(path, lambda temporary: _save(compact, temporary))
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """Memory-mapped tensors.
+
+    Raises:
+        DamagedWorkspaceError: If the file is not whole.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (not a mapping)
+    except (SafetensorError, OSError) as error:
+        msg = f"{path.parent.name}/{path.name} is truncated or was altered; build the workspace again."
+        raise DamagedWorkspaceError(msg) from error
+
+
+def _save(tensors: dict[str, Tensor], path: Path) -> None:
+    """Save; what the operating system refused is raised as the OSError that it was."""
+    try:
+        save_file(tensors, path)
+    except SafetensorError as error:
+        code = re.search(r"(?:os error|code:) (\d+)", str(error))
+        raise OSError(int(code[1]) if code else errno.EIO, str(error)) from error
+
+
+def _compact(tensor: Tensor) -> Tensor:
+    tensor = tensor.detach().contiguous()
+    if tensor.dtype is torch.float64 and tensor.dim() == 2 and torch.equal(tensor.float().double(), tensor):  # noqa: PLR2004
+        return tensor.float()
+    return tensor

@@ -1,0 +1,42 @@
+"""The demos, loaded once; npm really downloads, into a folder that goes away."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import demo_models
+from influence_core.project import Project
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A cache folder of the session's own, in place of the user's."""
+    folder = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("demo_models.npm.user_cache_path", lambda *_, **__: folder)
+        yield folder
+
+
+@pytest.fixture(scope="session", params=demo_models.DEMOS)
+def project(request: pytest.FixtureRequest, loaded: dict[str, Project]) -> Project:
+    """Each demo in turn."""
+    return _once(loaded, request.param)
+
+
+@pytest.fixture(scope="session")
+def spam(loaded: dict[str, Project]) -> Project:
+    return _once(loaded, "spam")
+
+
+@pytest.fixture(scope="session")
+def loaded(cache: Path) -> dict[str, Project]:
+    return {}
+
+
+def _once(loaded: dict[str, Project], name: str) -> Project:
+    if name not in loaded:
+        loaded[name] = demo_models.load(name)
+    return loaded[name]
