@@ -257,7 +257,7 @@ def test_a_name_is_one_line_without_direction_marks() -> None:
 
 
 def test_a_stalled_solver_shows_no_ranking(digits: Workspace) -> None:
-    shown = replace(explained(digits, 327), residual=float("nan"))
+    shown = replace(explained(digits, 327), is_stalled=True, solved="LiSSA reached 0.4", advice="Use more damping.")
     assert shown.is_stalled
     assert trust.trust(digits.run(), shown).state == "do not rely"
     assert not explained(digits, 327).is_stalled
