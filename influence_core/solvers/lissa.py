@@ -136,7 +136,8 @@ class _Block:
             self.risen[column] += not value < before
             kept = min(value, before) if value == value else before  # noqa: PLR0124  (NaN)
             outcome = self._outcome(column, kept)
-            self.legs[column] = Leg("lissa", self.steps, kept, outcome or Outcome.OUT_OF_STEPS)
+            ended = Outcome.OUT_OF_STEPS if outcome is None else outcome
+            self.legs[column] = Leg("lissa", self.steps, kept, ended)
             if outcome is not None:
                 self.left.remove(column)
 
