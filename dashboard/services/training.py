@@ -56,4 +56,5 @@ def _self_influence(run: Run, train_id: int, measured: str) -> str:
     values = run.self_influence()
     own = float(values[train_id])
     higher = float((values > own).mean())
-    return f"{number(own)} {measured}; {percent(higher)} of the training examples have more"
+    others = f"{percent(higher)} of the training examples have more" if higher else "no training example has more"
+    return f"{number(own)} {measured}; {others}"

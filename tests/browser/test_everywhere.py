@@ -47,7 +47,28 @@ def test_the_chosen_filter_is_readable_under_pointer_and_focus(visit: Visit, sch
         assert not serious_faults(seen)
 
 
-@pytest.mark.parametrize("width", [1280, 400])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_serious_in_use(visit: Visit, scheme: str) -> None:
+    """What a page at rest does not show: a ticked card, a button that can be pressed, a dialog, a menu, the table."""
+    seen = visit(scheme=scheme)
+    seen.open("/", workspace="breast-cancer")
+    card = seen.page.locator(".st-key-deck-positive li[data-id]").first
+    steps = (
+        card.get_by_role("checkbox").click,
+        seen.button("Refit without").click,
+        card.locator("button.key").click,
+        lambda: seen.page.keyboard.press("Escape"),
+        seen.page.get_by_role("tab", name="Table").click,
+        seen.button("Filters").click,
+    )
+    for step in steps:
+        step()
+        seen.rest()
+        faults = serious_faults(seen)
+        assert not faults, "\n".join(faults)
+
+
+@pytest.mark.parametrize("width", [1280, 640, 400])  # 640 is 1280 at a zoom of 200 %
 @pytest.mark.parametrize("workspace", ["digits", "breast-cancer", "diabetes", "hostile"])
 def test_no_page_scrolls_sideways(visit: Visit, workspace: str, width: int) -> None:
     seen = visit(width=width)
