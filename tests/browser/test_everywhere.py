@@ -99,6 +99,11 @@ def test_a_damaged_workspace_is_said(visit: Visit) -> None:
     seen = visit()
     seen.open("/", workspace="damaged")
     seen.expect_text("test.arrow")
+    seen.expect_text("Workspace: damaged. Folder: /")
+    seen.rest()
+    assert not serious_faults(seen)
+    seen.pick_option("Open another workspace", "diabetes")
+    seen.expect_text("Diabetes progression")
 
 
 def test_pictures_of_every_page_to_look_at(visit: Visit, tmp_path: Path) -> None:
