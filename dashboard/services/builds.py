@@ -15,7 +15,7 @@ from dashboard.services import projects
 from dashboard.services.demos import DemoFolder
 from dashboard.services.inventory import check_files
 from influence_core.errors import MethodError, WorkspaceError
-from influence_core.methods import METHODS, Method, auto
+from influence_core.methods import METHODS, Exact, Method, auto
 from influence_core.project import Project
 from influence_core.store import Manifest, Progress, Workspace, build
 from influence_core.store.describe import fingerprint
@@ -26,6 +26,7 @@ __all__ = ["Order", "Progress", "build_demo", "build_order"]
 
 Report = Callable[[Progress], None]
 Say = Callable[[str], None]
+SOLVED_FIRST = 60  # predictions that an iterative method solves in a build unless told otherwise; the rest on demand
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,8 @@ def build_order(order: Order, folder: Path, progress: Report) -> Workspace:
     project = _loaded(order.project)
     progress(Progress("Data and model", 1, 1, 0.0))
     reference = f"{projects.DEMO}{order.project}" if order.project in demo_models.DEMOS else ""
-    method, limit = order.chosen_method(project), order.test_limit
+    method = order.chosen_method(project)
+    limit = order.test_limit or (None if method.name == Exact.name else SOLVED_FIRST)
     return build(project, folder, method, test_limit=limit, progress=progress, project_ref=reference)
 
 
@@ -94,7 +96,8 @@ def build_demo(demo: DemoFolder, progress: Report, say: Say) -> None:
     if problem:
         aside = _set_aside(demo).name
         say(f"The demo's workspace {problem}; it is kept as {aside}, and a fresh one is built.")
-    build(project, demo.path, progress=progress, project_ref=f"{projects.DEMO}{demo.name}")
+    limit = demo_models.DEMOS[demo.name].test_limit
+    build(project, demo.path, test_limit=limit, progress=progress, project_ref=f"{projects.DEMO}{demo.name}")
     write_text(demo.note, demo.contents())
 
 
