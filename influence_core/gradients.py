@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -153,6 +154,19 @@ class FunctionalModel:
 
     def penalty_hessian_products(self, directions: Tensor) -> Tensor:
         """Hessian of the regulariser times each column, shape ``(p, k)`` to ``(p, k)``."""
+        if self._penalty_diagonal is not None:
+            return self._penalty_diagonal * directions
+        return self._penalty_products(directions)
+
+    @cached_property
+    def _penalty_diagonal(self) -> Tensor | None:
+        """The regulariser's Hessian, shape ``(p, 1)``, if it is diagonal: L2 is, and then a product costs nothing."""
+        probe = torch.randn(self.vector.size, 1, dtype=self.dtype, generator=torch.Generator().manual_seed(0))
+        diagonal = self._penalty_products(torch.ones_like(probe))
+        expected, error = self._penalty_products(probe), 100 * torch.finfo(self.dtype).eps
+        return diagonal if (diagonal * probe - expected).norm() <= error * expected.norm() else None
+
+    def _penalty_products(self, directions: Tensor) -> Tensor:
         return self._hessian_products(lambda theta: self.penalty(theta) + 0 * theta.square().sum(), directions)
 
     def objective_gradient(self, dataset: Dataset, batch_size: int = 512) -> Tensor:

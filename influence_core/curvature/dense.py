@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import torch
@@ -46,8 +46,8 @@ class Blocks:
         products: Examples times directions at once.
     """
 
-    rows: int = ROWS
-    products: int = ROWS * COLUMNS
+    rows: int
+    products: int
 
     def apply(self, product: Callable[[Tensor], Tensor], vectors: Tensor, n_rows: int) -> Tensor:
         """Apply ``product`` to as many columns at once as ``n_rows`` examples allow."""
@@ -67,7 +67,7 @@ class Hessian:
 
     model: FunctionalModel
     train: Dataset
-    blocks: Blocks = Blocks()
+    blocks: Blocks = field(default_factory=lambda: Blocks(ROWS, ROWS * COLUMNS))
 
     @property
     def size(self) -> int:
@@ -102,7 +102,7 @@ class GaussNewton:
 
     model: FunctionalModel
     train: Dataset
-    blocks: Blocks = Blocks()
+    blocks: Blocks = field(default_factory=lambda: Blocks(ROWS, ROWS * COLUMNS))
 
     @property
     def size(self) -> int:

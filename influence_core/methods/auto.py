@@ -7,6 +7,8 @@ from influence_core.methods.lissa import Lissa
 from influence_core.parameters import ParameterVector
 from influence_core.project import Project
 
+PASSES = 8  # of LiSSA over the data: about as far as it is the cheaper of the two
+
 
 def auto(project: Project) -> Exact | Lissa:
     """Choose by the number of attributed parameters.
@@ -15,4 +17,4 @@ def auto(project: Project) -> Exact | Lissa:
         ProjectError: If no parameter can be attributed.
     """
     size = ParameterVector.of(project.model, project.attributed).size
-    return Exact() if size <= LARGEST else Lissa(finish="cg")
+    return Exact() if size <= LARGEST else Lissa(finish="cg", passes=PASSES)

@@ -1,0 +1,87 @@
+"""The demo mnist-cnn: LiSSA and conjugate gradients, alone and together, in seconds and full-data residual."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from typing import Any
+
+import torch
+
+import demo_models
+from influence_core.evaluation.agreement import pearson_and_slope
+from influence_core.gradients import FunctionalModel
+from influence_core.methods import ConjugateGradients, Lissa, auto
+from influence_core.predictions import predict
+from influence_core.project import Project
+from influence_core.scores import InfluenceScores
+from influence_core.store.describe import solve_order
+from tests.benchmarks.figures import Figure, command
+
+BLOCK = 12  # predictions solved together
+COMPARED = 4
+SINGLE = range(20, 25)  # places in the order, one at a time
+
+
+def solve(attributor: Any, ids: list[int]) -> tuple[InfluenceScores, float]:
+    """Scores and seconds."""
+    started = time.perf_counter()
+    found = attributor.scores(ids)
+    return found, time.perf_counter() - started
+
+
+def mean_residual(found: InfluenceScores) -> float:
+    """Over the predictions."""
+    return statistics.fmean(report.residual for report in found.solves)
+
+
+def agreement(found: InfluenceScores, reference: InfluenceScores) -> tuple[float, float]:
+    """Smallest Pearson and the slope farthest from 1, over the compared predictions."""
+    pairs = [pearson_and_slope(found.values[i].double(), reference.values[i].double()) for i in range(COMPARED)]
+    return min(pearson for pearson, _ in pairs), max((slope for _, slope in pairs), key=lambda s: abs(s - 1))
+
+
+def one_by_one(attributor: Any, ids: list[int]) -> tuple[float, float]:
+    """Slowest seconds and largest residual of single predictions."""
+    solved = [solve(attributor, [i]) for i in ids]
+    return max(seconds for _, seconds in solved), max(found.residual for found, _ in solved)
+
+
+def order_of(project: Project) -> list[int]:
+    """Test predictions, the wrong ones by loss first."""
+    return solve_order(project, predict(FunctionalModel.of(project, torch.float32), project, "test"))
+
+
+def run() -> list[Figure]:
+    """A block by each method, four predictions against an exact solve, and single predictions as a page asks them."""
+    project = demo_models.load("mnist-cnn")
+    ids = order_of(project)
+    both, alone, cg = auto(project).fit(project), Lissa().fit(project), ConjugateGradients().fit(project)
+    exact = ConjugateGradients(tolerance=1e-4).fit(project).scores(ids[:COMPARED])
+    figures = []
+    for name, attributor in (("LiSSA alone", alone), ("conjugate gradients", cg), ("LiSSA, then CG", both)):
+        found, seconds = solve(attributor, ids[:BLOCK])
+        pearson, slope = agreement(found, exact)
+        most = 0.1 if attributor is alone else 2e-2
+        figures += [
+            Figure(f"{name}: seconds a prediction", seconds / BLOCK, "s", note=f"{BLOCK} together"),
+            Figure(f"{name}: mean residual", mean_residual(found), most=most),
+            Figure(f"{name}: largest residual", found.residual, most=None if attributor is alone else 2e-2),
+            Figure(f"{name}: Pearson", pearson, least=0.99, note=f"worst of {COMPARED}, with CG at 1e-4"),
+            Figure(f"{name}: slope", slope, note="farthest from 1 of them"),
+        ]
+    seconds, residual = one_by_one(both, [ids[place] for place in SINGLE])
+    return [
+        *figures,
+        Figure("one prediction on demand, slowest", seconds, "s", most=15, note=f"of {len(SINGLE)}"),
+        Figure("their largest residual", residual, most=2e-2),
+    ]
+
+
+def main() -> None:
+    """Run this benchmark alone."""
+    command("mnist_cnn", run)
+
+
+if __name__ == "__main__":
+    main()
