@@ -14,18 +14,20 @@ import pandas as pd
 import streamlit as st
 
 from dashboard.services import cards as card_service
+from dashboard.services import compare as compare_service
 from dashboard.services import distribution as distribution_service
-from dashboard.services import influence, listing, performance, pictures, projects, start, training
+from dashboard.services import influence, listing, performance, pictures, projects, runs, start, training
 from dashboard.services import refit as refit_service
 from dashboard.services import trust as trust_service
 from dashboard.services.cards import Card
+from dashboard.services.compare import LARGEST, Comparison, drawn, first_rank
 from dashboard.services.distribution import Distribution, cumulative, within
 from dashboard.services.faults import Fault
 from dashboard.services.faults import describe as describe_fault
 from dashboard.services.influence import Explanation, sentence
 from dashboard.services.listing import PAGE, errors, neighbours, page_of
 from dashboard.services.listing import table as list_table
-from dashboard.services.opened import Example, Folder, Project, Run, Workspace, given_project
+from dashboard.services.opened import Example, Folder, NotSolvedError, Project, Run, Workspace, given_project
 from dashboard.services.opened import find as find_folder
 from dashboard.services.opened import names as workspace_names
 from dashboard.services.performance import MOST_CLASSES, confused_pairs
@@ -33,6 +35,7 @@ from dashboard.services.ranking import as_csv as ranking_csv
 from dashboard.services.ranking import table as ranking_table
 from dashboard.services.refit import MOST as MOST_REMOVED
 from dashboard.services.refit import RefitResult
+from dashboard.services.runs import setting
 from dashboard.services.start import Harm
 from dashboard.services.table_rows import SHOWN as COLUMNS_SHOWN
 from dashboard.services.table_rows import Difference, differences
@@ -44,10 +47,12 @@ from dashboard.services.wording import class_name, count, number, percent, plain
 
 __all__ = [
     "COLUMNS_SHOWN",
+    "LARGEST",
     "MOST_CLASSES",
     "MOST_REMOVED",
     "PAGE",
     "Card",
+    "Comparison",
     "Difference",
     "Distribution",
     "Example",
@@ -55,6 +60,7 @@ __all__ = [
     "Fault",
     "Folder",
     "Harm",
+    "NotSolvedError",
     "Reach",
     "RefitResult",
     "Run",
@@ -67,8 +73,10 @@ __all__ = [
     "cumulative",
     "describe_fault",
     "differences",
+    "drawn",
     "errors",
     "find_folder",
+    "first_rank",
     "given_project",
     "list_table",
     "neighbours",
@@ -81,6 +89,7 @@ __all__ = [
     "ranking_table",
     "segments",
     "sentence",
+    "setting",
     "signed",
     "within",
     "words",
@@ -156,6 +165,24 @@ def distribution(folder: Folder, run_id: str, test_id: int, target: str) -> Dist
     first = [int(example.label), int(example.prediction)] if names else []
     labels = frame(folder, "train")["label"].to_numpy()
     return distribution_service.distribution(explanation(folder, run_id, test_id, target), labels, names, first)
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def comparison(folder: Folder, run_ids: tuple[str, str], test_id: int, target: str) -> Comparison:
+    """What two runs say about one prediction."""
+    here, there = (explanation(folder, run_id, test_id, target) for run_id in run_ids)
+    return compare_service.compare(here, there)
+
+
+def run_names(folder: Folder) -> dict[str, str]:
+    """Run id -> what tells it apart from the workspace's other runs; the newest first."""
+    return runs.names(workspace(folder))
+
+
+def command_for_another_run(folder: Folder, run_id: str) -> str:
+    """What to type to have a second run to compare with."""
+    opened = workspace(folder)
+    return runs.another(opened, opened.run(run_id))
 
 
 @st.cache_data(max_entries=4, show_spinner=False)

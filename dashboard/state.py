@@ -268,6 +268,17 @@ def close_training() -> None:
     st.session_state.pop("opened", None)
 
 
+def compared_with() -> str | None:
+    """The run that was chosen last to compare with; it may belong to another workspace."""
+    run_id: str | None = st.session_state.get("compared-with")
+    return run_id
+
+
+def compare_with(run_id: str) -> None:
+    """Choose the run to compare with."""
+    st.session_state["compared-with"] = run_id
+
+
 def refit_asked() -> tuple[Place, tuple[int, ...]] | None:
     """The place and the removed examples of the last refit that was asked for."""
     asked: tuple[Place, tuple[int, ...]] | None = st.session_state.get("refit")
