@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
+from uuid import uuid4
 
 import streamlit as st
 
@@ -288,6 +289,14 @@ def refit_asked() -> tuple[Place, tuple[int, ...]] | None:
 def ask_refit() -> None:
     """Ask for a refit without the ticked examples."""
     st.session_state["refit"] = (place(), tuple(picked()))
+
+
+def visitor() -> str:
+    """An id of this visit, by which others' jobs are told from its own."""
+    if "visitor" not in st.session_state:
+        st.session_state["visitor"] = uuid4().hex
+    name: str = st.session_state["visitor"]
+    return name
 
 
 def is_dismissed(hint: str) -> bool:

@@ -72,7 +72,7 @@ def compare(here: Explanation, there: Explanation) -> Comparison:
 def _obstacle(here: Explanation, there: Explanation) -> str:
     """Why there is nothing to compare; a run without an answer has no ranking."""
     for one, name in ((here, "This run"), (there, "The other run")):
-        if one.is_stalled:
+        if one.is_stalled or not np.isfinite(one.values).all():
             return f"{name} did not reach an answer for this prediction, so the two cannot be compared."
         if np.ptp(one.values) == 0:
             return f"{name} gives every training example the same score, so the two cannot be compared."

@@ -1,0 +1,402 @@
+"""Solves on demand: the jobs behind them on threads of their own, and Explain while one is under way."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pytest
+from streamlit.testing.v1 import AppTest
+
+import dashboard
+from dashboard import cache
+from dashboard.services import solving, wording
+from dashboard.services.jobs import Asked, Jobs, Report, State
+from dashboard.services.opened import PROJECT, WORKSPACE
+from dashboard.services.turns import Turns
+from influence_core.errors import CurvatureError, NotSolvedError
+from influence_core.scores import InfluenceScores
+from influence_core.store import Progress, Run, Workspace, build
+from influence_core.target import Target
+from tests.dashboard.conftest import hostile_project
+
+APP = Path(dashboard.__file__).parent / "app.py"
+SOON = 10.0
+
+
+def until(true: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + SOON
+    while not true() and time.monotonic() < deadline:
+        time.sleep(0.005)
+    assert true()
+
+
+def asked(test_id: int, target: Target = Target()) -> Asked:  # noqa: B008  (frozen)
+    return Asked("somewhere", "run", test_id, target)
+
+
+@dataclass
+class Slow:
+    """A solve that goes on until it is let go, reporting all the time."""
+
+    begun: threading.Event = field(default_factory=threading.Event)
+    go: threading.Event = field(default_factory=threading.Event)
+    times: int = 0
+    ended: list[str] = field(default_factory=list)
+
+    def __call__(self, report: Report) -> None:
+        self.times += 1
+        self.begun.set()
+        try:
+            while not self.go.wait(0.005):
+                report(Progress("Conjugate gradients", 3, 10, 7.0))
+        except Exception:
+            self.ended.append("stopped")
+            raise
+        self.ended.append("done")
+
+
+@pytest.fixture
+def slow() -> Iterator[Slow]:
+    work = Slow()
+    yield work
+    work.go.set()
+
+
+def test_started_twice_it_is_one_job(slow: Slow) -> None:
+    jobs = Jobs()
+    assert jobs.state(asked(1), "ann") is None
+    jobs.start(asked(1), slow, "ann")
+    jobs.start(asked(1), slow, "ann")
+    until(lambda: jobs.state(asked(1), "ann") == State("running", "Conjugate gradients", 3, 10, 7.0))
+    slow.go.set()
+    until(lambda: jobs.state(asked(1), "ann").phase == "done")  # type: ignore[union-attr]
+    assert slow.times == 1
+    jobs.dismiss(asked(1))
+    assert jobs.state(asked(1), "ann") is None
+
+
+def test_one_solves_and_the_others_wait(slow: Slow) -> None:
+    jobs, second = Jobs(), Slow()
+    jobs.start(asked(1), slow, "ann")
+    jobs.start(asked(2), second, "bob")
+    slow.begun.wait(SOON)
+    assert jobs.state(asked(2), "bob") == State("waiting")
+    slow.go.set()
+    second.go.set()
+    until(lambda: jobs.state(asked(2), "bob") == State("done", *_where(jobs, asked(2))))
+    assert slow.ended == second.ended == ["done"]
+
+
+def _where(jobs: Jobs, what: Asked) -> tuple[str, int, int, float | None]:
+    found = jobs.state(what, "bob")
+    assert found is not None
+    return found.stage, found.done, found.total, found.seconds_left
+
+
+def test_cancelled_while_waiting_it_never_begins(slow: Slow) -> None:
+    jobs, second = Jobs(), Slow()
+    jobs.start(asked(1), slow, "ann")
+    slow.begun.wait(SOON)
+    jobs.start(asked(2), second, "bob")
+    jobs.cancel(asked(2), "bob")
+    assert jobs.state(asked(2), "bob") == State("cancelled")
+    slow.go.set()
+    until(lambda: slow.ended == ["done"])
+    assert second.times == 0
+
+
+def test_cancelled_while_running_it_stops(slow: Slow) -> None:
+    jobs = Jobs()
+    jobs.start(asked(1), slow, "ann")
+    slow.begun.wait(SOON)
+    jobs.cancel(asked(1), "ann")
+    assert jobs.state(asked(1), "ann") == State("cancelled")
+    until(lambda: slow.ended == ["stopped"])
+    again = Slow()
+    again.go.set()
+    jobs.start(asked(1), again, "ann")
+    until(lambda: jobs.state(asked(1), "ann").phase == "done")  # type: ignore[union-attr]
+
+
+def test_our_own_error_keeps_its_words_until_it_is_asked_again() -> None:
+    def fails(report: Report) -> None:
+        msg = "The curvature's smallest eigenvalue is -0.5; use more damping."
+        raise CurvatureError(msg)
+
+    jobs = Jobs()
+    jobs.start(asked(1), fails, "ann")
+    until(lambda: jobs.state(asked(1), "ann").phase == "failed")  # type: ignore[union-attr]
+    found = jobs.state(asked(1), "ann")
+    assert found is not None
+    assert found.fault is not None
+    assert found.fault.sentence.endswith("use more damping.")
+    again = Slow()
+    again.go.set()
+    jobs.start(asked(1), again, "ann")
+    until(lambda: jobs.state(asked(1), "ann").phase == "done")  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(("error", "said"), [(RuntimeError("x"), "on our side"), (SystemExit(3), "ended the program")])
+def test_whatever_is_raised_the_worker_lives(error: BaseException, said: str) -> None:
+    def fails(report: Report) -> None:
+        raise error
+
+    jobs, next_one = Jobs(), Slow()
+    next_one.go.set()
+    jobs.start(asked(1), fails, "ann")
+    jobs.start(asked(2), next_one, "bob")
+    until(lambda: next_one.ended == ["done"])
+    found = jobs.state(asked(1), "ann")
+    assert found is not None
+    assert found.fault is not None
+    assert said in found.fault.sentence
+
+
+def test_what_a_session_no_longer_looks_at_is_stopped_when_it_asks_for_the_next(slow: Slow) -> None:
+    jobs, second = Jobs(), Slow()
+    jobs.start(asked(1), slow, "ann")
+    slow.begun.wait(SOON)
+    jobs.start(asked(2), second, "ann")
+    until(lambda: slow.ended == ["stopped"])
+    second.go.set()
+    until(lambda: second.ended == ["done"])
+    assert jobs.state(asked(1), "ann") is None  # it starts by itself when it is looked at again
+
+
+def test_two_sessions_want_the_same(slow: Slow) -> None:
+    jobs = Jobs()
+    jobs.start(asked(1), slow, "ann")
+    assert jobs.state(asked(1), "bob") is None
+    jobs.start(asked(1), slow, "bob")
+    slow.begun.wait(SOON)
+    jobs.cancel(asked(1), "ann")
+    assert jobs.state(asked(1), "ann") == State("cancelled")
+    until(lambda: jobs.state(asked(1), "bob").phase == "running")  # type: ignore[union-attr]
+    slow.go.set()
+    until(lambda: jobs.state(asked(1), "bob").phase == "done")  # type: ignore[union-attr]
+    assert slow.times == 1
+
+
+def test_a_target_is_a_job_of_its_own(slow: Slow) -> None:
+    jobs = Jobs()
+    jobs.start(asked(1), slow, "ann")
+    assert jobs.state(asked(1, Target("margin")), "ann") is None
+
+
+def test_a_long_turn_lets_short_ones_pass() -> None:
+    turns, order = Turns(), list[str]()
+    taken, go = threading.Event(), threading.Event()
+
+    def long() -> None:
+        with turns:
+            taken.set()
+            go.wait(SOON)
+            turns.let_pass()
+            order.append("long")
+
+    def short() -> None:
+        with turns:
+            order.append("short")
+
+    threads = [threading.Thread(target=long)]
+    threads[0].start()
+    taken.wait(SOON)
+    threads += [threading.Thread(target=short) for _ in range(2)]
+    for thread in threads[1:]:
+        thread.start()
+    until(lambda: turns._waiting == 2)
+    assert order == []
+    go.set()
+    for thread in threads:
+        thread.join(SOON)
+    assert order == ["short", "short", "long"]
+
+
+def test_the_marks_of_the_list(hostile: Workspace, digits: Workspace) -> None:
+    run = hostile.run()
+    ids = [int(run.solved[0]), next(i for i in range(20) if i not in run.solved)]
+    assert solving.marks(run, ids, can_solve=True) == ["solved", "on demand"]
+    assert solving.marks(run, ids, can_solve=False) == ["solved", "not solved"]
+    assert solving.marks(digits.run(), [1, 2], can_solve=True) == []
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [(None, ""), (0.2, "about 1 s left"), (8.4, "about 8 s left"), (150.0, "about 2 min left"), (float("inf"), "")],
+)
+def test_the_time_left(seconds: float | None, said: str) -> None:
+    assert wording.time_left(seconds) == said
+
+
+# --- the page ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Engine:
+    """Stands in for the engine: solves when it is let go, and its run then knows the answer."""
+
+    slow: Slow
+    error: Exception | None = None
+    known: dict[tuple[int, Target], np.ndarray] = field(default_factory=dict)
+
+    def solve(self, test_id: int, target: Target, progress: Report) -> None:
+        self.slow(progress)
+        if self.error is not None:
+            raise self.error
+        self.known[test_id, target] = np.linspace(-1, 1, 40)
+
+
+@pytest.fixture
+def engine(slow: Slow, monkeypatch: pytest.MonkeyPatch) -> Engine:
+    made = Engine(slow)
+    stored = Run.scores
+
+    def scores(run: Run, test_id: int, target: Target | None = None, damping: float | None = None) -> InfluenceScores:
+        asked_for = target or run.target
+        if (test_id, asked_for) not in made.known:
+            return stored(run, test_id, target, damping)
+        like = stored(run, int(run.solved[0]))
+        values = like.values.new_tensor(made.known[test_id, asked_for])[None]
+        return InfluenceScores(values, (test_id,), asked_for, like.unit, like.method, like.damping, like.residual)
+
+    monkeypatch.setattr(Run, "scores", scores)
+    monkeypatch.setattr(solving, "on_demand", lambda run, project: made)
+    monkeypatch.setattr("dashboard.services.projects.of_workspace", lambda manifest, given: hostile_project())
+    monkeypatch.setattr(cache, "JOBS", Jobs())
+    monkeypatch.setattr(cache, "SOLVING", Turns())
+    return made
+
+
+@pytest.fixture
+def unsolved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
+    """A workspace of its own, so that no cache knows it, with its code at hand."""
+    monkeypatch.setenv(PROJECT, "given.py")
+    return build(hostile_project(), tmp_path / "unsolved", test_limit=15)
+
+
+def first_unsolved(workspace: Workspace) -> int:
+    return next(i for i in range(20) if i not in workspace.run().solved)
+
+
+def opened(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> AppTest:
+    monkeypatch.setenv(WORKSPACE, str(workspace.path))
+    app = AppTest.from_file(APP, default_timeout=20)
+    app.query_params["test"] = str(first_unsolved(workspace))
+    return app.run()
+
+
+def shown(app: AppTest) -> str:
+    said = [element.value for element in [*app.text, *app.markdown, *app.caption]]
+    return "\n".join(said + [element.proto.text for element in app.get("progress")]).replace("\\", "")
+
+
+def test_it_solves_by_itself_and_then_shows_the_answer(
+    engine: Engine, unsolved: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = opened(unsolved, monkeypatch)
+    assert not app.exception
+    assert "Solving this prediction" in shown(app)
+    assert engine.slow.begun.wait(SOON)
+    time.sleep(0.05)
+    app.run()
+    assert "Conjugate gradients · about 7 s left" in shown(app)
+    assert app.get("progress")[0].proto.value == 30
+    engine.slow.go.set()
+    until(lambda: bool(engine.known))
+    app.run()
+    assert not app.exception
+    assert "training examples carry half of the harmful influence" in shown(app)
+    assert engine.slow.times == 1
+
+
+def test_it_is_cancelled_and_asked_again(engine: Engine, unsolved: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    app, test_id = opened(unsolved, monkeypatch), first_unsolved(unsolved)
+    assert engine.slow.begun.wait(SOON)
+    app.button(f"cancel-{test_id}").click().run()
+    assert not app.exception
+    assert "Stopped." in shown(app)
+    until(lambda: engine.slow.ended == ["stopped"])
+    app.run()
+    assert "Stopped." in shown(app)  # and it stays so
+    engine.slow.go.set()
+    app.button(f"solve-{test_id}").click().run()
+    until(lambda: bool(engine.known))
+    app.run()
+    assert "carry half of the harmful influence" in shown(app)
+
+
+def test_a_solve_that_fails_says_why_and_can_be_tried_again(
+    engine: Engine, unsolved: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine.error = CurvatureError("It stalled at a residual of 0.7; use more damping.")
+    engine.slow.go.set()
+    app, test_id = opened(unsolved, monkeypatch), first_unsolved(unsolved)
+    until(lambda: engine.slow.ended == ["done"])
+    time.sleep(0.05)
+    app.run()
+    assert "It stalled at a residual of 0.7; use more damping." in shown(app)
+    engine.error = None
+    app.button(f"solve-{test_id}").click().run()
+    until(lambda: bool(engine.known))
+    app.run()
+    assert "carry half of the harmful influence" in shown(app)
+
+
+def test_an_answer_that_is_not_kept_is_said_and_not_solved_forever(
+    engine: Engine, unsolved: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine.slow.go.set()
+    monkeypatch.setattr(engine, "known", _Forgetful())
+    app = opened(unsolved, monkeypatch)
+    until(lambda: engine.slow.ended == ["done"])
+    time.sleep(0.05)
+    app.run()
+    assert "The solve ended, but left no answer." in shown(app)
+    assert engine.slow.times == 1
+
+
+class _Forgetful(dict[object, object]):
+    def __setitem__(self, key: object, value: object) -> None:
+        """Keep nothing."""
+
+
+def test_another_prediction_is_there_while_one_is_solved(
+    engine: Engine, unsolved: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = opened(unsolved, monkeypatch)
+    assert engine.slow.begun.wait(SOON)
+    begun = time.perf_counter()
+    app.query_params["test"] = str(unsolved.run().solved[0])
+    app.run()
+    assert time.perf_counter() - begun < 3
+    assert "carry half of the harmful influence" in shown(app)
+    app.query_params["target"] = "margin-true"  # takes a computation of its own, and its turn
+    app.run()
+    assert not app.exception
+    assert "Solving" not in shown(app)
+
+
+def test_a_demo_that_changed_says_so(unsolved: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dashboard.services.projects.of_workspace", lambda manifest, given: None)
+    app = opened(unsolved, monkeypatch)
+    until(lambda: not _live(app))
+    app.run()
+    assert "is not the one this workspace was built from" in shown(app)
+
+
+def _live(app: AppTest) -> bool:
+    return any(job.state.is_live for job in cache.JOBS._jobs.values())
+
+
+def test_without_code_the_commands_are_named(hostile: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    app = opened(hostile, monkeypatch)
+    with pytest.raises(NotSolvedError) as unsolved:
+        hostile.run().scores(first_unsolved(hostile))
+    assert str(unsolved.value) in shown(app)
+    assert "open it with `influence open DIR --project FILE`" in shown(app)
+    assert "not solved" in app.dataframe[0].value["Scores"].tolist()
