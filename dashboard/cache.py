@@ -6,6 +6,7 @@ cache is bounded, and what visitors share is only read. One lock keeps two visit
 
 from __future__ import annotations
 
+import atexit
 from contextlib import nullcontext
 from typing import Any
 
@@ -104,6 +105,7 @@ __all__ = [
 
 SOLVING = Turns()
 JOBS = Jobs()
+atexit.register(JOBS.close)
 
 
 @st.cache_resource(max_entries=4, show_spinner="Opening the workspace …")
@@ -307,6 +309,6 @@ def cancel_solve(wanted: Asked, session: str) -> None:
 
 
 def marks(folder: Folder, run_id: str, test_ids: list[int]) -> list[str]:
-    """What is said of each prediction in the list: solved, on demand; empty if all are solved."""
+    """Whether each prediction of the list is solved, in words; empty if all are."""
     opened = workspace(folder)
     return solving.marks(opened.run(run_id), test_ids, can_solve=can_solve(folder))

@@ -83,9 +83,9 @@ def work(make: Callable[[], Solver], wanted: Asked, turns: Turns) -> Work:
 
 
 def marks(run: Run, test_ids: Sequence[int], *, can_solve: bool) -> list[str]:
-    """``solved`` or what else, for some test predictions; empty if the run has solved all there are."""
-    solved = run.solved
+    """``solved``, ``to do`` (by picking it) or ``none``, of test predictions; empty if all there are are solved."""
+    solved = np.union1d(run.solved, getattr(run, "answered", []))  # built, and when somebody asked
     if len(solved) == run.manifest.n_test:
         return []
-    other = "on demand" if can_solve else "not solved"
+    other = "to do" if can_solve else "none"
     return ["solved" if known else other for known in np.isin(np.asarray(test_ids), solved)]

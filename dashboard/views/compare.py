@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import streamlit as st
 
 from dashboard import cache, state
@@ -60,6 +62,7 @@ def _answer(screen: Screen, other: str) -> cache.Explanation | None:
         return cache.explanation(screen.folder, other, screen.test_id or 0, screen.target)
     except cache.NotSolvedError as unsolved:
         st.text(f"The other run has no answer here. {unsolved}", width="stretch")
+        st.button("Open that run", key="open-other-run", on_click=partial(state.go, run=other))
         return None
 
 

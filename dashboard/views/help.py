@@ -68,6 +68,8 @@ KEYS = """
 | **N** | next prediction of the list |
 | **P** | previous prediction of the list |
 | **↑ ↓** | walk through the list once a cell of it is selected |
+| **S** | solve the prediction on screen, if that was stopped or failed |
+| **Q** | cancel the solve under way |
 | **F** | fit again without the ticked examples |
 | **X** | untick all examples |
 | **Space** | tick the card whose box is focused |
@@ -93,5 +95,6 @@ GLOSSARY = """
 - **Overlap:** how many of the strongest examples of one run are among the strongest of another.
 - **Leave-one-out:** fitting again without one example: what a score predicts.
 - **Slope:** of a line through actual against predicted changes; 1 is right in size, above 1 means predicted too small.
-- **Solved:** predictions whose scores are stored in this workspace.
+- **Solved:** predictions whose scores are stored in this workspace. *To do* in the list is solved when you pick it;
+  *none* needs the project's code, given by `influence open DIR --project FILE`.
 """

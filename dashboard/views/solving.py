@@ -32,8 +32,9 @@ def draw(screen: Screen, unsolved: Exception) -> None:
         boundary.draw(found.fault, "solving")
         _start(screen, asked, "Try again")
     else:
-        st.text("Stopped.")
-        _start(screen, asked, "Solve this prediction")
+        with st.container(border=True, key="stopped"):
+            st.text("Stopped.")
+            _start(screen, asked, "Solve this prediction")
 
 
 def _without_code(unsolved: Exception) -> None:
@@ -50,7 +51,7 @@ def _under_way(asked: cache.Asked) -> None:
         # outside of what is redrawn: a fragment that is started from inside itself never polls
         cancel = partial(cache.cancel_solve, asked, state.visitor())
         st.button("Cancel", shortcut="Q", key=f"cancel-{asked.test_id}", on_click=cancel)
-        st.caption("The answer is kept in the workspace, so that this is done once.")
+        st.caption("The answer is kept, so that this is done once. Other predictions can be looked at meanwhile.")
 
 
 @st.fragment(run_every=POLL)
