@@ -58,10 +58,19 @@ def place() -> Place:
 
 def reconcile() -> None:
     """Follow the address bar if it was changed from outside; call it first in every page."""
-    shown = {name: st.query_params[name] for name in _names() if name in st.query_params}
+    shown = _address()
     if shown and shown != st.session_state.get("written"):
         _enter(_parsed(shown))
         st.session_state["written"] = shown
+
+
+def is_in_step(seen: Place) -> bool:
+    """Whether what asked for this run still shows ``seen``.
+
+    A part of the page that redraws itself may be a prediction behind: its run then brings an old address, and a rerun
+    of the page from there would be taken for the browser's Back.
+    """
+    return seen == place() and _address() == st.session_state.get("written")
 
 
 def settle(*, workspace: str, run: str, test: int | None) -> None:
@@ -125,6 +134,10 @@ def _parsed(shown: dict[str, str]) -> Place:
         test=int(test) if test.isdecimal() else None,
         target=shown.get("target", DEFAULT_TARGET),
     )
+
+
+def _address() -> dict[str, str]:
+    return {name: st.query_params[name] for name in _names() if name in st.query_params}
 
 
 def _names() -> tuple[str, ...]:

@@ -47,7 +47,7 @@ def _without_code(unsolved: Exception) -> None:
 def _under_way(asked: cache.Asked) -> None:
     with st.container(border=True, key="solving"):
         st.markdown(f"#### {TITLE}")
-        _watch(asked)
+        _watch(asked, state.place())
         # outside of what is redrawn: a fragment that is started from inside itself never polls
         cancel = partial(cache.cancel_solve, asked, state.visitor())
         st.button("Cancel", shortcut="Q", key=f"cancel-{asked.test_id}", on_click=cancel)
@@ -55,8 +55,10 @@ def _under_way(asked: cache.Asked) -> None:
 
 
 @st.fragment(run_every=POLL)
-def _watch(asked: cache.Asked) -> None:
+def _watch(asked: cache.Asked, place: state.Place) -> None:
     """The progress; once there is an outcome the whole page is drawn anew, once."""
+    if not state.is_in_step(place):
+        return  # the visitor has moved on; if not, the next look is in step again
     found = cache.solve_state(asked, state.visitor())
     if found is None or not found.is_live:
         st.rerun()

@@ -214,3 +214,24 @@ def test_without_code_the_commands_are_named(hostile: Workspace, monkeypatch: py
     assert str(unsolved.value) in shown(app)
     assert "open it with `influence open DIR --project FILE`" in shown(app)
     assert "none" in app.dataframe[0].value["Scores"].tolist()
+
+
+def test_a_look_that_comes_late_does_not_lead_back() -> None:
+    """The panel of the prediction before looks once more, with the address of then, after Next was pressed."""
+
+    def script() -> None:
+        import streamlit as st  # noqa: PLC0415  (the function is run as a script)
+
+        from dashboard import state  # noqa: PLC0415
+
+        state.settle(workspace="w", run="r", test=3)
+        seen = state.place()
+        st.text(f"in step: {state.is_in_step(seen)}")
+        st.query_params["test"] = "7"  # noqa: TID251  (a browser that is behind)
+        st.text(f"an old address: {state.is_in_step(seen)}")
+        state.go(test=5)
+        st.text(f"moved on: {state.is_in_step(seen)}")
+        st.text(f"there: {state.is_in_step(state.place())}")
+
+    said = [element.value for element in AppTest.from_function(script).run().text]
+    assert said == ["in step: True", "an old address: False", "moved on: False", "there: True"]
