@@ -146,7 +146,8 @@ def trust(folder: Folder, run_id: str, shown: Explanation | None = None) -> Trus
 @st.cache_data(max_entries=4, show_spinner=False)
 def flags(folder: Folder, run_id: str) -> dict[int, str]:
     """What is unusual about some training examples, in words."""
-    return card_service.flags_of(workspace(folder).run(run_id).self_influence())
+    values = workspace(folder).run(run_id).self_influence()
+    return {} if values is None else card_service.flags_of(values)
 
 
 @st.cache_data(max_entries=16, show_spinner=False)

@@ -46,6 +46,15 @@ class Method(StrEnum):
 
     auto = "auto"
     exact = "exact"
+    lissa = "lissa"
+    cg = "cg"
+
+
+class Curvature(StrEnum):
+    """Which curvature is inverted."""
+
+    hessian = "hessian"
+    gauss_newton = "gauss-newton"
 
 
 class Measure(StrEnum):
@@ -73,6 +82,9 @@ class ListFormat(StrEnum):
 
 
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="A workspace.", show_default=False)]
+Code = Annotated[
+    str | None, typer.Option(metavar="PROJECT", help="The code that made it: allows solves and refits to run it.")
+]
 Damping = Annotated[float | None, typer.Option(metavar="X", help="Added to the curvature; 0 or more.")]
 RunId = Annotated[str | None, typer.Option("--run", metavar="ID", help="A run; the newest by default.")]
 Port = Annotated[int | None, typer.Option(min=1, max=65535, help="8501 or any free one by default.")]
@@ -213,13 +225,27 @@ def build(
     out: Annotated[Path, typer.Option(metavar="DIR", help="The workspace; an unfinished one is gone on with.")],
     method: Annotated[Method, typer.Option(help="How influence is computed.")] = Method.auto,
     damping: Damping = None,
-    test_limit: Annotated[int | None, typer.Option(min=1, metavar="N", help="Solve the first N predictions.")] = None,
+    curvature: Annotated[Curvature | None, typer.Option(help="Which curvature is inverted.")] = None,
+    tolerance: Annotated[
+        float | None, typer.Option(metavar="X", help="Residual at which an iterative solve is done.")
+    ] = None,
+    rows: Annotated[int | None, typer.Option(min=1, metavar="N", help="Examples in memory at once.")] = None,
+    test_limit: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="Solve the N most surprising predictions; all (exact) or 60 by default."),
+    ] = None,
 ) -> None:
     """Compute the influence of all training examples and keep it in a folder."""
     with _Steps() as steps:
         from dashboard.services import builds
 
-        order = builds.Order(project, method.value, damping, test_limit)
+        settings = {
+            "damping": damping,
+            "curvature": curvature and curvature.value,
+            "tolerance": tolerance,
+            "rows": rows,
+        }
+        order = builds.Order(project, method.value, settings, test_limit)
         made = builds.build_order(order, out, steps)
     solved = len(made.run().solved)
     _say(f"{out} is ready: {solved:,} of {made.manifest.n_test:,} test predictions are solved.")
@@ -229,9 +255,7 @@ def build(
 @app.command("open")
 def open_workspace(
     folder: Folder,
-    project: Annotated[
-        str | None, typer.Option(metavar="PROJECT", help="The code that made it: allows refits to run it.")
-    ] = None,
+    project: Code = None,
     port: Port = None,
     host: Annotated[str, typer.Option(help="Where to listen.")] = address_service.LOOPBACK,
     no_browser: NoBrowser = False,
@@ -264,13 +288,15 @@ def explain(
     damping: Damping = None,
     top: Annotated[int, typer.Option(min=1, metavar="K", help="Length of each list.")] = 10,
     form: Annotated[Format, typer.Option("--format", help="How it is written.")] = Format.table,
+    project: Code = None,
 ) -> None:
-    """List the training examples that helped and harmed one prediction most."""
-    from dashboard.services import explanation
+    """List the training examples that helped and harmed one prediction most; solve it first if need be."""
+    from dashboard.services import explanation, on_demand
     from dashboard.services.opened import Workspace
 
     question = explanation.Question(test, run, target, measure.value, damping, top)
-    explained = explanation.explain(Workspace(folder), question)
+    with _Steps() as steps:
+        explained = on_demand.explain_or_solve(Workspace(folder), question, project, steps)
     if form is Format.table:
         _show(explanation.as_table(explained))
     else:

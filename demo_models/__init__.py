@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from demo_models import breast_cancer, diabetes, digits, spam
+from demo_models import breast_cancer, diabetes, digits, mnist_cnn, spam
 from influence_core.errors import UnknownNameError
 from influence_core.project import Project
 from influence_core.views import Modality
@@ -23,6 +23,7 @@ class Demo:
         modality: What an example looks like.
         summary: One line of plain text.
         load: Reads the data and trains the model.
+        test_limit: How many test predictions are solved when the demo is built; all if absent.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Demo:
     modality: Modality
     summary: str
     load: Callable[[], Project]
+    test_limit: int | None = None
 
 
 _ALL = (
@@ -37,6 +39,7 @@ _ALL = (
     Demo("breast-cancer", breast_cancer.TITLE, "table", breast_cancer.SUMMARY, breast_cancer.load),
     Demo("diabetes", diabetes.TITLE, "table", diabetes.SUMMARY, diabetes.load),
     Demo("spam", spam.TITLE, "text", spam.SUMMARY, spam.load),
+    Demo("mnist-cnn", mnist_cnn.TITLE, "image", mnist_cnn.SUMMARY, mnist_cnn.load, mnist_cnn.TEST_LIMIT),
 )
 DEMOS: dict[str, Demo] = {demo.name: demo for demo in _ALL}
 

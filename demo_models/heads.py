@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,15 +22,17 @@ _TRAINING = threading.Lock()  # the number of threads belongs to the whole proce
 
 @dataclass(frozen=True, eq=False)
 class Rows:
-    """A data set of ``(input, label)`` items; inputs come in the model's float64, labels as plain numbers.
+    """A data set of ``(input, label)`` items; inputs come in the model's precision, labels as plain numbers.
 
     Attributes:
-        inputs: Shape ``(n, d)``, in any floating-point type.
+        inputs: Shape ``(n, ...)``, in any floating-point type.
         labels: Class indices (int64) or values (float64), shape ``(n,)``.
+        dtype: The model's precision.
     """
 
     inputs: Tensor
     labels: Tensor
+    dtype: torch.dtype = torch.float64
 
     def __len__(self) -> int:
         """The number of examples."""
@@ -37,13 +40,12 @@ class Rows:
 
     def __getitem__(self, index: int, /) -> tuple[Tensor, int | float]:
         """One example."""
-        return self.inputs[index].double(), self.labels[index].item()
+        return self.inputs[index].to(self.dtype), self.labels[index].item()
 
 
-def train_head(
-    inputs: Tensor, labels: Tensor, task: ClassificationTask | RegressionTask, weights: Tensor | None = None
-) -> nn.Linear:
-    """``fit_head`` on one thread, so that every load gives the same bits.
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """One thread of torch's, so that every training gives the same bits; one training at a time.
 
     How a sum is shared out among threads changes its last bits, and with them the fingerprint by which a
     stored workspace knows its demo again. Problems of this size lose little by it.
@@ -52,9 +54,17 @@ def train_head(
         threads = torch.get_num_threads()
         torch.set_num_threads(1)
         try:
-            return fit_head(inputs, labels, task, weights)
+            yield
         finally:
             torch.set_num_threads(threads)
+
+
+def train_head(
+    inputs: Tensor, labels: Tensor, task: ClassificationTask | RegressionTask, weights: Tensor | None = None
+) -> nn.Linear:
+    """``fit_head``, with the same bits on every load."""
+    with one_thread():
+        return fit_head(inputs, labels, task, weights)
 
 
 def linear_fit(task: ClassificationTask | RegressionTask) -> Fit:

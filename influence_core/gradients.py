@@ -13,12 +13,12 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call, grad, hessian, jacrev, jvp, vmap
+from torch.func import functional_call, grad, hessian, jacrev, jvp, vjp, vmap
 from torch.utils._pytree import tree_map
 
 from influence_core.errors import ProjectError
 from influence_core.parameters import ParameterVector
-from influence_core.project import Dataset, Project, batches
+from influence_core.project import Dataset, Project, batches, cast
 from influence_core.target import Target
 from influence_core.task import Batch, Task
 
@@ -35,11 +35,6 @@ def private_copy(model: nn.Module, dtype: torch.dtype) -> nn.Module:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         msg = f"The model cannot be copied, and the engine never works on yours ({reason}); remove cached tensors."
         raise ProjectError(msg) from error
-
-
-def cast(batch: Batch, dtype: torch.dtype) -> Batch:
-    """The batch with its floating-point tensors in ``dtype``."""
-    return tree_map(lambda t: t.to(dtype) if isinstance(t, Tensor) and t.is_floating_point() else t, batch)
 
 
 @dataclass(frozen=True)
@@ -141,6 +136,20 @@ class FunctionalModel:
     def loss_hessian_products(self, batch: Batch, directions: Tensor) -> Tensor:
         """Hessian of the batch's summed loss times each column, shape ``(p, k)`` to ``(p, k)``."""
         return self._hessian_products(lambda theta: self._summed_loss(theta, batch), directions)
+
+    def loss_gauss_newton_products(self, batch: Batch, directions: Tensor) -> Tensor:
+        """``sum_i J_i^T (d^2 loss_i / d outputs^2) J_i`` times each column, shape ``(p, k)`` to ``(p, k)``.
+
+        One forward-mode pass, the loss's own curvature, one reverse pass a direction (Schraudolph 2002).
+        """
+        outputs, pull = vjp(lambda theta: self.outputs(theta, batch), self.theta)[:2]
+        slopes = grad(lambda z: self.task.losses(z, batch).sum())
+
+        def product(direction: Tensor) -> Tensor:
+            moved = jvp(lambda theta: self.outputs(theta, batch), (self.theta,), (direction,))[1]
+            return pull(jvp(slopes, (outputs,), (moved,))[1])[0]  # type: ignore[no-any-return]
+
+        return vmap(product, in_dims=1, out_dims=1)(directions)
 
     def penalty_hessian_products(self, directions: Tensor) -> Tensor:
         """Hessian of the regulariser times each column, shape ``(p, k)`` to ``(p, k)``."""

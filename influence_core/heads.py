@@ -54,6 +54,11 @@ class Head:
         return HeadProblem(inputs.double(), labels, ridge, self.basis, softmax)
 
 
+def is_one_layer(model: FunctionalModel) -> bool:
+    """Whether one linear layer is attributed: only then can the model be a head."""
+    return _only_layer(model) is not None
+
+
 def find_head(model: FunctionalModel, project: Project) -> Head | None:
     """The head, if the model has this form; otherwise None, and the general curvature is used."""
     task = project.task

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 import pandas as pd
+import torch
 from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves, tree_map
 from torch.utils.data import default_collate
 
 from influence_core.errors import ProjectError
@@ -15,6 +17,7 @@ from influence_core.task import Batch, Task
 from influence_core.views import View
 
 Split = Literal["train", "test"]
+STACKED_BYTES = 2**31  # a data set beyond this is collated batch by batch
 
 
 class Dataset(Protocol):
@@ -83,6 +86,52 @@ class Project:
         return [str(k) for k in given] if len(given) else [f"{split} {i}" for i in range(len(self.split(split)))]
 
 
+@dataclass(frozen=True)
+class Stacked:
+    """A data set collated once: a solver that passes over it hundreds of times only slices it.
+
+    Attributes:
+        batch: All rows as one batch.
+        length: Number of rows.
+    """
+
+    batch: Batch
+    length: int
+
+    def __len__(self) -> int:
+        """The number of examples."""
+        return self.length
+
+    def __getitem__(self, index: int, /) -> Any:
+        """One example."""
+        return tree_map(lambda leaf: leaf[index], self.batch)
+
+    def take(self, rows: Sequence[int]) -> Batch:
+        """Some rows as a batch; rows that follow each other are not copied."""
+        first, last = rows[0], rows[-1]
+        if list(rows) == list(range(first, last + 1)):
+            return tree_map(lambda leaf: leaf[first : last + 1], self.batch)
+        index = torch.as_tensor(rows)
+        return tree_map(lambda leaf: leaf[index], self.batch)
+
+
+def stacked(dataset: Dataset, dtype: torch.dtype) -> Dataset:
+    """The data set in memory and in ``dtype`` if its rows are tensors and fit into ``STACKED_BYTES``, else as it is."""
+    _, one = next(batches(dataset, 1, [0]))
+    leaves = tree_leaves(one)
+    if not all(isinstance(leaf, Tensor) for leaf in leaves):
+        return dataset
+    if len(dataset) * sum(leaf.numel() * leaf.element_size() for leaf in leaves) > STACKED_BYTES:
+        return dataset
+    _, batch = next(batches(dataset, len(dataset)))
+    return Stacked(cast(batch, dtype), len(dataset))
+
+
+def cast(batch: Batch, dtype: torch.dtype) -> Batch:
+    """The batch with its floating-point tensors in ``dtype``."""
+    return tree_map(lambda t: t.to(dtype) if isinstance(t, Tensor) and t.is_floating_point() else t, batch)
+
+
 def batches(dataset: Dataset, size: int, ids: Sequence[int] | None = None) -> Iterator[tuple[list[int], Batch]]:
     """Row ids and their collated batch, in order.
 
@@ -92,6 +141,9 @@ def batches(dataset: Dataset, size: int, ids: Sequence[int] | None = None) -> It
     order = list(range(len(dataset)) if ids is None else ids)
     for start in range(0, len(order), size):
         rows = order[start : start + size]
+        if isinstance(dataset, Stacked):
+            yield rows, dataset.take(rows)
+            continue
         try:
             yield rows, default_collate([dataset[i] for i in rows])
         except (RuntimeError, TypeError) as error:

@@ -18,7 +18,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from influence_core.report import SolveReport
 from influence_core.target import Target
+
+DIRECT = 0.01  # relative residual above which a direct solve is no answer either
 
 
 def scale(products: Tensor, n_train: int, target: Target) -> Tensor:
@@ -66,7 +69,8 @@ class InfluenceScores:
         unit: In words.
         method: Name of the method.
         damping: The damping that was added to the curvature.
-        residual: Relative residual of the solve on the full data.
+        residual: Largest relative residual of the solves on the full data.
+        solves: How each row was solved, by an iterative method; empty for a direct one.
     """
 
     values: Tensor
@@ -76,6 +80,14 @@ class InfluenceScores:
     method: str
     damping: float
     residual: float
+    solves: tuple[SolveReport, ...] = ()
+
+    @property
+    def converged(self) -> bool:
+        """Whether every row is solved as exactly as was asked for; what is not must not be ranked."""
+        if not bool(self.values.isfinite().all()):
+            return False
+        return all(solve.converged for solve in self.solves) if self.solves else self.residual <= DIRECT
 
     @property
     def n_train(self) -> int:

@@ -122,7 +122,7 @@ def predicted_against_actual(actual: np.ndarray, predicted: np.ndarray, names: S
         mode="markers",
         text=[escaped(name) for name in names],
         hovertemplate="%{text}<br>actual %{x}, predicted %{y}<extra></extra>",
-        marker={"color": COLOURS["positive"], "size": 8, "opacity": 0.75},
+        marker={"color": COLOURS["positive"], "size": 8, "line": {"color": "#808080", "width": 1}},
     )
     said = f" ({escaped(unit)})" if unit else ""
     figure.update_xaxes(title=f"actual{said}", fixedrange=True)

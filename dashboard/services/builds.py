@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import redirect_stdout
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields, replace
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import demo_models
 from dashboard.services import projects
 from dashboard.services.demos import DemoFolder
 from dashboard.services.inventory import check_files
-from influence_core.errors import WorkspaceError
-from influence_core.methods import METHODS, Exact
+from influence_core.errors import MethodError, WorkspaceError
+from influence_core.methods import METHODS, Exact, Method, auto
 from influence_core.project import Project
 from influence_core.store import Manifest, Progress, Workspace, build
 from influence_core.store.describe import fingerprint
@@ -25,6 +26,7 @@ __all__ = ["Order", "Progress", "build_demo", "build_order"]
 
 Report = Callable[[Progress], None]
 Say = Callable[[str], None]
+SOLVED_FIRST = 60  # predictions that an iterative method solves in a build unless told otherwise; the rest on demand
 
 
 @dataclass(frozen=True)
@@ -34,19 +36,30 @@ class Order:
     Attributes:
         project: A demo's name or ``file.py[:attribute]``.
         method: Name of a method, or ``auto``.
-        damping: Added to the curvature; the method's own if absent.
+        settings: Hyperparameters that differ from the method's own; those that are None do not.
         test_limit: Solve at most that many test predictions.
     """
 
     project: str
     method: str = "auto"
-    damping: float | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
     test_limit: int | None = None
 
-    def chosen_method(self) -> Exact:
-        """The method; ``auto`` takes the first of the menu."""
-        kind = next(iter(METHODS.values())) if self.method == "auto" else METHODS[self.method]
-        return kind() if self.damping is None else kind(damping=self.damping)
+    def chosen_method(self, project: Project) -> Method:
+        """The method; ``auto`` takes the one that serves the model.
+
+        Raises:
+            MethodError: If the method has no such hyperparameter.
+        """
+        chosen: Any = auto(project) if self.method == "auto" else METHODS[self.method]()
+        given = {name: value for name, value in self.settings.items() if value is not None}
+        known = {one.name for one in fields(chosen)}
+        unknown = [name for name in given if name not in known]
+        if unknown:
+            msg = f"The method {chosen.name} has no {unknown[0]}; leave out --{unknown[0]}, or choose another --method."
+            raise MethodError(msg)
+        method: Method = replace(chosen, **given)
+        return method
 
 
 def build_order(order: Order, folder: Path, progress: Report) -> Workspace:
@@ -59,7 +72,8 @@ def build_order(order: Order, folder: Path, progress: Report) -> Workspace:
     project = _loaded(order.project)
     progress(Progress("Data and model", 1, 1, 0.0))
     reference = f"{projects.DEMO}{order.project}" if order.project in demo_models.DEMOS else ""
-    method, limit = order.chosen_method(), order.test_limit
+    method = order.chosen_method(project)
+    limit = order.test_limit or (None if method.name == Exact.name else SOLVED_FIRST)
     return build(project, folder, method, test_limit=limit, progress=progress, project_ref=reference)
 
 
@@ -82,7 +96,8 @@ def build_demo(demo: DemoFolder, progress: Report, say: Say) -> None:
     if problem:
         aside = _set_aside(demo).name
         say(f"The demo's workspace {problem}; it is kept as {aside}, and a fresh one is built.")
-    build(project, demo.path, progress=progress, project_ref=f"{projects.DEMO}{demo.name}")
+    limit = demo_models.DEMOS[demo.name].test_limit
+    build(project, demo.path, test_limit=limit, progress=progress, project_ref=f"{projects.DEMO}{demo.name}")
     write_text(demo.note, demo.contents())
 
 

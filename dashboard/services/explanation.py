@@ -14,8 +14,8 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from dashboard.services.influence import STALLED
 from dashboard.services.trust import ICONS, trust
+from dashboard.services.trust import stalled as why_stalled
 from dashboard.services.wording import class_name, number, percent, plain, signed
 from influence_core.errors import TargetError, UnknownNameError
 from influence_core.scores import InfluenceScores, Ranked, Words, words
@@ -135,7 +135,7 @@ def explain(workspace: Workspace, question: Question) -> Explained:
     target = Target(cast(Measure, question.measure), of)
     found = run.scores(example.id, target, question.damping)
     values = found.of(example.id).double()
-    stalled = not bool(values.isfinite().all()) or not found.residual <= STALLED
+    stalled = not found.converged
     stored = target == run.target and found.damping == run.damping
     top = 0 if stalled else question.top  # a solver that stalled has no ranking to show
     ids = [found.top(example.id, top), found.bottom(example.id, top)]
@@ -234,12 +234,13 @@ def _trust(run: Run, found: InfluenceScores, *, stalled: bool, stored: bool) -> 
     state, sentence = overall.state, overall.sentence
     if stalled:
         state = "do not rely"
-        sentence = "The solver did not reach an answer, so no ranking is shown; use more damping or another method."
+        sentence = why_stalled(*((found.solves[0].sentence, found.solves[0].advice) if found.solves else ("", "")))
     elif not stored and run.check is not None:
         state = "not checked"
         sentence = "Refits checked another target or damping of this run, not this one."
     facts = (
-        f"method {found.method}, damping {number(found.damping)}, residual {number(found.residual)}, "
+        f"method {found.method}, damping {number(found.damping)}, residual {number(found.residual)}"
+        f"{f' ({found.solves[0].sentence})' if found.solves else ''}, "
         f"{percent(run.report.coverage)} of parameters covered"
     )
     return " ".join([f"{ICONS[state]} {state}: {sentence}", f"({facts})", *overall.notes])

@@ -12,7 +12,6 @@ from influence_core.scores import Words, words
 from influence_core.store import Run, Workspace
 from influence_core.target import Target
 
-STALLED = 0.1  # a relative residual at which the solve answers another question than the one asked
 SIGNS = {"positive": 1, "negative": -1}
 
 
@@ -28,6 +27,9 @@ class Explanation:
         values: One score a training example, float64.
         ranked: Side (``positive`` or ``negative``) -> training ids, strongest first.
         residual: Relative residual of the solve.
+        is_stalled: Whether the solve did not reach an answer, so that a ranking would mislead.
+        solved: How it was solved, in words; empty for a direct method.
+        advice: What to change about a solve that did not reach an answer; empty if it did.
         damping: What was added to the curvature.
         method: Name of the method.
     """
@@ -41,11 +43,9 @@ class Explanation:
     residual: float
     damping: float
     method: str
-
-    @property
-    def is_stalled(self) -> bool:
-        """Whether the solver got nowhere, so that a ranking would mislead."""
-        return not np.isfinite(self.values).all() or not self.residual <= STALLED
+    is_stalled: bool = False
+    solved: str = ""
+    advice: str = ""
 
     @property
     def n_train(self) -> int:
@@ -77,6 +77,7 @@ def explain(workspace: Workspace, run: Run, test_id: int, target: Target) -> Exp
     said = words(target, manifest.kind, manifest.class_names, label=example.label, prediction=example.prediction)
     order = np.argsort(-values, kind="stable")
     reverse = np.argsort(values, kind="stable")
+    solve = found.solves[0] if found.solves else None
     return Explanation(
         test_id=test_id,
         target=target,
@@ -87,6 +88,9 @@ def explain(workspace: Workspace, run: Run, test_id: int, target: Target) -> Exp
         residual=found.residual,
         damping=found.damping,
         method=found.method,
+        is_stalled=not found.converged,
+        solved=solve.sentence if solve else "",
+        advice=solve.advice if solve else "",
     )
 
 

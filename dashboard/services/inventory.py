@@ -17,7 +17,7 @@ from dashboard.services import projects
 from dashboard.services.explanation import listed
 from dashboard.services.wording import count as counted
 from dashboard.services.wording import number, percent, plain
-from influence_core.methods import METHODS, Exact
+from influence_core.methods import METHODS, Method
 from influence_core.store import Run, Workspace
 from influence_core.store.files import SUMS, check_sum
 
@@ -121,5 +121,5 @@ def methods_as_table() -> Table:
     return table
 
 
-def _menu_line(kind: type[Exact]) -> dict[str, str]:
+def _menu_line(kind: type[Method]) -> dict[str, str]:
     return {"name": kind.name, "title": kind.title, "cost": kind.cost, "limits": kind.limits}

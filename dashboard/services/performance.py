@@ -75,7 +75,8 @@ def classes(test: pd.DataFrame, train: pd.DataFrame, class_names: list[str]) -> 
         side: np.bincount(rows["label"].astype(int), minlength=n) for side, rows in (("Test", test), ("Train", train))
     }
     wrong = np.bincount(test["label"].astype(int), weights=~test["correct"].astype(bool), minlength=n).astype(int)
-    return pd.DataFrame({"Class": [plain(name) for name in class_names], "Recall": recalls, "Wrong": wrong, **counted})
+    names = [plain(name) for name in class_names]
+    return pd.DataFrame({"Class": names, "Recall": recalls.round(3), "Wrong": wrong, **counted})
 
 
 def confusion(frame: pd.DataFrame, n_classes: int) -> np.ndarray:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from importlib import import_module
 from typing import Protocol
 
 import numpy as np
@@ -15,7 +14,7 @@ from dashboard.services.turns import Turns
 from influence_core.errors import ProjectError
 from influence_core.methods import Exact
 from influence_core.project import Project
-from influence_core.store import Manifest, Progress, Run
+from influence_core.store import Manifest, OnDemand, Progress, Run
 from influence_core.target import Target
 
 
@@ -29,8 +28,7 @@ class Solver(Protocol):
 
 def on_demand(run: Run, project: Project) -> Solver:
     """The engine's solver of single predictions."""
-    found: Solver = import_module("influence_core.store.on_demand").OnDemand(run, project)
-    return found
+    return OnDemand(run, project)
 
 
 def is_promised(manifest: Manifest, given: str) -> bool:
@@ -84,7 +82,7 @@ def work(make: Callable[[], Solver], wanted: Asked, turns: Turns) -> Work:
 
 def marks(run: Run, test_ids: Sequence[int], *, can_solve: bool) -> list[str]:
     """``solved``, ``to do`` (by picking it) or ``none``, of test predictions; empty if all there are are solved."""
-    solved = np.union1d(run.solved, getattr(run, "answered", []))  # built, and when somebody asked
+    solved = np.union1d(run.solved, run.answered)  # built, and when somebody asked
     if len(solved) == run.manifest.n_test:
         return []
     other = "to do" if can_solve else "none"

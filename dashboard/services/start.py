@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 
 from dashboard.services.cards import Card, plain_card
-from dashboard.services.wording import count, number, percent
+from dashboard.services.wording import count, number, percent, signed
+from influence_core.scores import unit
 from influence_core.store import Run, Workspace
 
 CARDS = 4
@@ -73,7 +74,7 @@ def harmful(workspace: Workspace, run: Run, frame: pd.DataFrame) -> Harm:
         hit += values < 0
     worst = [int(i) for i in np.argsort(harm, kind="stable")[:CARDS] if harm[i] < 0]
     one, many = MISTAKES[workspace.manifest.kind == "classification"]
-    cards = [
-        plain_card(workspace, "train", workspace.train[i], "", f"harms {count(int(hit[i]), one, many)}") for i in worst
-    ]
+    measured = unit(run.target, workspace.manifest.kind, workspace.manifest.label_unit)
+    notes = [f"{signed(harm[i], measured)} in all; harms {count(int(hit[i]), one, many)}" for i in worst]
+    cards = [plain_card(workspace, "train", workspace.train[i], "", note) for i, note in zip(worst, notes, strict=True)]
     return Harm(cards, len(ids))

@@ -54,6 +54,9 @@ def reach(workspace: Workspace, run: Run, train_id: int) -> Reach:
 
 def _self_influence(run: Run, train_id: int, measured: str) -> str:
     values = run.self_influence()
+    if values is None:
+        return f"not known: {run.title} solves predictions, not training examples"
     own = float(values[train_id])
     higher = float((values > own).mean())
-    return f"{number(own)} {measured}; {percent(higher)} of the training examples have more"
+    others = f"{percent(higher)} of the training examples have more" if higher else "no training example has more"
+    return f"{number(own)} {measured}; {others}"

@@ -39,8 +39,7 @@ def trust(run: Run, explanation: Explanation | None = None) -> Trust:
 
 def _verdict(run: Run, explanation: Explanation | None) -> tuple[str, str]:
     if explanation is not None and explanation.is_stalled:
-        stalled = "The solver did not reach an answer, so no ranking is shown; use more damping or another method."
-        return "do not rely", stalled
+        return "do not rely", stalled(explanation.solved, explanation.advice)
     if run.check is None:
         return "not checked", "Nothing was compared with refits yet."
     if explanation is not None and explanation.target != run.target:
@@ -51,9 +50,20 @@ def _verdict(run: Run, explanation: Explanation | None) -> tuple[str, str]:
     return run.check.state, run.check.sentence
 
 
+def stalled(solved: str, advice: str) -> str:
+    """Why there is no ranking, and what to change."""
+    if not solved:
+        return "The solver did not reach an answer, so no ranking is shown; use more damping or another method."
+    return f"No ranking is shown, because the solve did not reach an answer. {solved}. {advice}"
+
+
 def _facts(run: Run, explanation: Explanation | None) -> tuple[str, ...]:
     residual = explanation.residual if explanation else run.report.residual
     facts = [f"method {run.method}", f"damping {number(run.damping)}", f"residual {number(residual)}"]
+    if explanation is not None and explanation.solved:
+        facts[-1] = f"residual {number(residual)}: {explanation.solved}"
+    if run.method != "exact":
+        facts.append(f"{run.curvature} curvature")
     if run.check is not None and (explanation is None or explanation.target == run.target):
         facts += [f"Pearson {run.check.pearson:.3f}", f"slope {run.check.slope:.2f}"]
     facts.append(f"{percent(run.report.coverage)} of parameters covered")

@@ -87,7 +87,7 @@ def _between(screen: Screen, shown: cache.Explanation, scores: tuple[float, floa
     table = cache.ranking_table(shown, cache.frame(screen.folder, "train"), screen.class_names)
     kept = table[table["id"].isin(ids)]
     ranking.draw(kept.head(LISTED), shown.unit, 250, "Training examples in this range")
-    few = kept["id"].head(LISTED).tolist()
+    few = kept["id"].head(cache.MOST_REMOVED).tolist()  # ticking more than can be refitted leads nowhere
     if st.button(f"Tick the first {len(few)}" if len(few) < len(ids) else f"Tick all {len(ids)}", key="tick-range"):
         state.pick_all(few)
         st.rerun()

@@ -90,7 +90,7 @@ def _target(screen: Screen, example: cache.Example) -> None:
     if len(options.measures) == 1 and not options.classes:
         return
     measure, _, of = screen.target.partition("-")
-    left, right = st.columns(2)
+    left, right = st.columns([2, 3])  # names of classes are longer than those of measures
     with left:
         control = state.control("measure", measure if measure in options.measures else "loss")
         st.selectbox(

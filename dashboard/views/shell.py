@@ -93,6 +93,9 @@ def _workspace_menu(current: str, names: list[str]) -> header.Menu:
 def _ways_out(place: state.Place) -> None:
     """What to do about a link that leads nowhere."""
     known = cache.workspace_names()
+    if place.workspace in known:  # there is no header to say it, and the commands above need the folder
+        folder = cache.find_folder(place.workspace)
+        st.text(f"Workspace: {place.workspace}. Folder: {folder.path if folder else 'unknown'}", width="stretch")
     if place.run and (not place.workspace or place.workspace in known):
         st.button("Open the newest run", key="newest-run", on_click=partial(state.go, run=""))
     others = [name for name in known if name != place.workspace]

@@ -1,8 +1,11 @@
 """Which attribution: the menu of the product, one file a method."""
 
-from influence_core.methods.base import Attributor, Method
+from influence_core.methods.auto import auto
+from influence_core.methods.base import Attributor, Fit, Method
+from influence_core.methods.conjugate_gradients import ConjugateGradients
 from influence_core.methods.exact import Exact
+from influence_core.methods.lissa import Lissa
 
-METHODS: dict[str, type[Exact]] = {Exact.name: Exact}
+METHODS: dict[str, type[Method]] = {kind.name: kind for kind in (Exact, Lissa, ConjugateGradients)}
 
-__all__ = ["METHODS", "Attributor", "Exact", "Method"]
+__all__ = ["METHODS", "Attributor", "ConjugateGradients", "Exact", "Fit", "Lissa", "Method", "auto"]

@@ -11,7 +11,7 @@ from torch import Tensor
 from influence_core import scores
 from influence_core.gradients import FunctionalModel
 from influence_core.heads import Head
-from influence_core.methods.base import Tensors, Tests
+from influence_core.methods.base import Tensors, Tests, Tick
 from influence_core.predictions import predict
 from influence_core.project import Project
 from influence_core.rows import GradientRows, OutputRows, rows_from
@@ -22,6 +22,7 @@ from influence_core.target import Target
 from influence_core.task import RegressionTask, Task
 
 BLOCK = 1024
+SHARD = 128  # test predictions that are kept together
 SAMPLED = 8  # right-hand sides whose residual is measured
 
 
@@ -75,6 +76,8 @@ class ExactAttributor:
     tests: Tests
     task: Task
 
+    shard = SHARD
+
     @classmethod
     def of(cls, tensors: Tensors, task: Task, tests: Tests, factor: Factor) -> ExactAttributor:
         """Put together what the stages made."""
@@ -84,6 +87,17 @@ class ExactAttributor:
     def n_train(self) -> int:
         """Number of training examples."""
         return len(self.rows)
+
+    @property
+    def ends(self) -> tuple[float | None, float | None]:
+        """Lowest eigenvalue of the undamped curvature; the largest is not needed."""
+        return self.factor.lowest_eigenvalue, None
+
+    def kept(self, test_ids: Sequence[int], target: Target, tick: Tick) -> dict[str, Tensor]:
+        """What a workspace keeps of some test predictions: their scores, and enough to ask any other target."""
+        found = self.scores(test_ids, target).values.float()
+        tick(len(test_ids), len(test_ids))
+        return {**self.tests.read(test_ids).tensors(), "scores": found}
 
     def with_factor(self, factor: Factor) -> ExactAttributor:
         """The same gradients under another factor, for instance another damping."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from dataclasses import Field, dataclass
+from typing import Any, ClassVar, Protocol
 
 from torch import Tensor
 
+from influence_core.gradients import FunctionalModel
+from influence_core.heads import Head
 from influence_core.project import Project
 from influence_core.rows import OutputRows
 from influence_core.scores import InfluenceScores
@@ -56,21 +58,79 @@ class Attributor(Protocol):
         """Scores of some test predictions against every training example."""
         ...
 
-    def self_influence(self) -> Tensor:
-        """Self-influence of every training example, shape ``(n_train,)``."""
+    def self_influence(self) -> Tensor | None:
+        """Self-influence of every training example, shape ``(n_train,)``; None where the method gives none."""
+        ...
+
+    @property
+    def shard(self) -> int:
+        """Test predictions that are computed and kept together."""
+        ...
+
+    @property
+    def ends(self) -> tuple[float | None, float | None]:
+        """Lowest and largest eigenvalue of the undamped curvature, where they are known."""
+        ...
+
+    def kept(self, test_ids: Sequence[int], target: Target, tick: Tick) -> dict[str, Tensor]:
+        """What a workspace keeps of some test predictions: ``scores`` (float32), and what else it needs to answer."""
+        ...
+
+
+class Fit(Protocol):
+    """One project being fitted by one method."""
+
+    @property
+    def method(self) -> Method:
+        """The hyperparameters."""
+        ...
+
+    @property
+    def project(self) -> Project:
+        """What is fitted."""
+        ...
+
+    @property
+    def model(self) -> FunctionalModel:
+        """The private copy of its model."""
+        ...
+
+    @property
+    def head(self) -> Head | None:
+        """The linear head, if the model is one and the method makes use of it."""
+        ...
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """The steps of the fit, in order; each is stored by itself, so that a build can resume."""
+        ...
+
+    def attributor(self, tensors: Tensors) -> Attributor:
+        """The fitted method, from what the stages made."""
         ...
 
 
 class Method(Protocol):
     """A frozen dataclass whose fields are its hyperparameters."""
 
+    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
     name: ClassVar[str]
     title: ClassVar[str]
     cost: ClassVar[str]
     limits: ClassVar[str]
 
-    def stages(self, project: Project) -> tuple[Stage, ...]:
-        """The steps of a fit, in order; each is stored by itself, so that a build can resume."""
+    @property
+    def damping(self) -> float:
+        """Added to the curvature once, as written."""
+        ...
+
+    @property
+    def curvature(self) -> str:
+        """Which curvature is inverted."""
+        ...
+
+    def prepare(self, project: Project) -> Fit:
+        """Check the project and decide how it is computed."""
         ...
 
     def fit(self, project: Project) -> Attributor:

@@ -49,17 +49,13 @@ class Exact:
     cost: ClassVar[str] = "p^2 memory and p^3 / 3 operations once; then one matrix product a prediction"
     limits: ClassVar[str] = "Up to about 10,000 attributed parameters; first order in the removal"
 
-    def stages(self, project: Project) -> tuple[Stage, ...]:
-        """Train gradients, curvature, factor.
+    def prepare(self, project: Project) -> ExactFit:
+        """Check the project and decide how it is computed.
 
         Raises:
             ProjectError: If model, data and task do not fit together.
             MethodError: If the model has too many parameters.
         """
-        return self.prepare(project).stages
-
-    def prepare(self, project: Project) -> ExactFit:
-        """Check the project and decide how it is computed."""
         check_damping(self.damping)
         check_project(project)
         model = FunctionalModel.of(project)

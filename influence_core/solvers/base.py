@@ -48,16 +48,28 @@ def check_damping(damping: float) -> float:
     return damping
 
 
-def refuse(lowest: float, damping: float) -> CurvatureError:
-    """The curvature stays indefinite or singular under this damping: say how much would do."""
-    needed = _enough(lowest)
+def refuse(lowest: float, damping: float, *, absolute: bool = True) -> CurvatureError:
+    """The curvature stays indefinite or singular under this damping: say how much would do.
+
+    Args:
+        lowest: Its lowest eigenvalue.
+        damping: What was added.
+        absolute: Whether the method could use |H| instead.
+    """
     if abs(lowest) <= 1e-8:  # noqa: PLR2004  (a curvature of about zero)
         problem = f"is about {lowest:.1g}, so the curvature is singular"
     else:
         problem = f"is {lowest:.3g}, so damping {damping:g} leaves it indefinite"
+    ways = ", the Gauss-Newton curvature, or |H|" if absolute else ", or the Gauss-Newton curvature"
+    msg = f"The curvature's lowest eigenvalue {problem}; use damping of at least {_enough(lowest):.1g}{ways}."
+    return CurvatureError(msg)
+
+
+def refuse_direction(value: float, damping: float) -> CurvatureError:
+    """A solver met a direction along which the damped curvature is not positive: ``value`` is the undamped one."""
     msg = (
-        f"The curvature's lowest eigenvalue {problem}; use damping of at least {needed:.1g}, "
-        "the Gauss-Newton curvature, or |H|."
+        f"Conjugate gradients met a direction of curvature {value:.3g}, so damping {damping:g} leaves it indefinite; "
+        f"use damping of at least {_enough(value):.1g}, or the Gauss-Newton curvature."
     )
     return CurvatureError(msg)
 

@@ -14,53 +14,29 @@ from pathlib import Path
 import torch
 
 from influence_core.errors import CurvatureError, UnwritableWorkspaceError
-from influence_core.evaluation.agreement import Check, agreement, sample_rows
-from influence_core.evaluation.leave_one_out import Measured, refitted_scores
-from influence_core.methods import Exact
+from influence_core.evaluation.agreement import Check, agreement
+from influence_core.methods import Fit, Method, auto
 from influence_core.methods.attributor import ExactAttributor
-from influence_core.methods.base import Tensors, Tick
-from influence_core.methods.exact import ExactFit
+from influence_core.methods.base import Attributor, Tensors, Tick
 from influence_core.predictions import predict
 from influence_core.project import Project
-from influence_core.report import FitReport
+from influence_core.report import FitReport, from_tensors
 from influence_core.store.describe import describe, solve_order, view_of
 from influence_core.store.examples import write_examples
 from influence_core.store.files import drop_damaged, explained, write_sums
 from influence_core.store.manifest import Manifest, ReportRecord, RunRecord, read_record, write_record
+from influence_core.store.progress import Report, Ticker, within
+from influence_core.store.refit_check import RefitCheck
 from influence_core.store.shards import Shard, shards_of
 from influence_core.store.tensors import read_tensors, write_tensors
 from influence_core.store.workspace import Workspace
 from influence_core.target import Target
 
-SHARD = 128  # test predictions a shard
-REMOVED = 24  # refits of the built-in check
-MEASURED = 200  # test predictions that it measures
-
-
-@dataclass(frozen=True)
-class Progress:
-    """Where a build is.
-
-    Attributes:
-        stage: In words.
-        done: Units done of this stage.
-        total: Units of this stage.
-        seconds_left: Of this stage, from its speed so far; None while that is unknown.
-    """
-
-    stage: str
-    done: int
-    total: int
-    seconds_left: float | None
-
-
-Report = Callable[[Progress], None]
-
 
 def build(  # noqa: PLR0913  (the one call of a notebook: every argument but two has a default)
     project: Project,
     path: Path | str,
-    method: Exact | None = None,
+    method: Method | None = None,
     *,
     target: Target = Target(),  # noqa: B008  (frozen)
     test_limit: int | None = None,
@@ -72,7 +48,8 @@ def build(  # noqa: PLR0913  (the one call of a notebook: every argument but two
     Args:
         project: What is explained.
         path: The workspace's folder; a run is added to a workspace of the same project.
-        method: By default ``Exact()``.
+        method: By default the one that serves the model: exact for a small one, else LiSSA finished by
+            conjugate gradients.
         target: The measurement whose scores are stored.
         test_limit: Solve only that many test predictions, the most worth explaining first.
         progress: Called before and after every unit of work.
@@ -85,8 +62,7 @@ def build(  # noqa: PLR0913  (the one call of a notebook: every argument but two
             is already written is kept.
     """
     started = time.perf_counter()
-    method = method or Exact()
-    fit = method.prepare(project)
+    fit = (method or auto(project)).prepare(project)
     target.check(project.task.kind, getattr(project.task, "n_classes", 0))
     builder = _Builder(fit, Path(path), target, test_limit, progress)
     manifest = describe(project, fit.model, fit.head, view_of(project), project_ref)
@@ -99,7 +75,7 @@ def build(  # noqa: PLR0913  (the one call of a notebook: every argument but two
 
 @dataclass(frozen=True)
 class _Builder:
-    fit: ExactFit
+    fit: Fit
     path: Path
     target: Target
     test_limit: int | None
@@ -132,7 +108,7 @@ class _Builder:
         drop_damaged(folder)
         order: list[int] = []
         for split in ("train", "test"):
-            with self._stage(f"Predictions on the {split} set") as tick:
+            with Ticker(f"Predictions on the {split} set", self.progress) as tick:
                 seen = predict(self.fit.model, project, split)
                 order = solve_order(project, seen)  # the last split is the test set
                 if not (folder / f"{split}.arrow").is_file():
@@ -165,65 +141,58 @@ class _Builder:
             tensors |= self._unit(folder / f"{stage.name}.safetensors", stage.title, stage.compute, tensors)
         attributor = self.fit.attributor(tensors)
         solved = self._scores(folder, attributor, order)
-        self._unit(
-            folder / "self-influence.safetensors",
-            "Self-influence",
-            lambda _, tick: {"self_influence": attributor.self_influence()},
-            {},
-        )
+        self._self_influence(folder, attributor)
         check = self._check(folder, tensors, attributor, order[:solved])
         write_sums(folder)
-        write_record(
-            folder / "report.json",
-            ReportRecord(fit=self._report(attributor, tensors, order, started), solved=solved, check=check),
-        )
+        fit = self._report(folder, tensors, attributor, started)
+        write_record(folder / "report.json", ReportRecord(fit=fit, solved=solved, check=check))
 
-    def _scores(self, folder: Path, attributor: ExactAttributor, order: list[int]) -> int:
+    def _scores(self, folder: Path, attributor: Attributor, order: list[int]) -> int:
         wanted = len(order) if self.test_limit is None else min(self.test_limit, len(order))
         shards = shards_of(folder)
         done = shards[-1].stop if shards else 0
-        with self._stage("Scores of the test predictions") as tick:
-            for start in range(done, wanted, SHARD):
-                stop = min(start + SHARD, wanted)
-                ids = order[start:stop]
-                scores = attributor.scores(ids, self.target).values.float()
-                kept = self.fit.tests.read(ids).tensors()
-                write_tensors(Shard.at(folder, start, stop).path, {**kept, "scores": scores})
-                tick(stop, wanted)
+        with Ticker("Scores of the test predictions", self.progress) as tick:
+            for start in range(done, wanted, attributor.shard):
+                stop = min(start + attributor.shard, wanted)
+                inner = within(tick, start - done, stop - start, wanted - done)
+                kept = attributor.kept(order[start:stop], self.target, inner)
+                write_tensors(Shard.at(folder, start, stop).path, kept)
         return max(done, wanted)
 
-    def _check(self, folder: Path, tensors: Tensors, attributor: ExactAttributor, ids: list[int]) -> Check | None:
+    def _self_influence(self, folder: Path, attributor: Attributor) -> None:
+        path = folder / "self-influence.safetensors"
+        if path.is_file():
+            return
+        with Ticker("Self-influence", self.progress):
+            values = attributor.self_influence()
+            if values is not None:
+                write_tensors(path, {"self_influence": values})
+
+    def _check(self, folder: Path, tensors: Tensors, attributor: Attributor, ids: list[int]) -> Check | None:
         """Refit without a few random training examples, where that is cheap and convex."""
-        head = self.fit.head
-        if head is None:
+        if self.fit.head is None or not isinstance(attributor, ExactAttributor):
             return None
-        removed = sample_rows(attributor.n_train, REMOVED)
-        measured = ids[:MEASURED]
-
-        def compute(_: Tensors, tick: Tick) -> dict[str, torch.Tensor]:
-            problem = head.problem(tensors["inputs"], tensors["labels"])
-            coefficients = problem.coefficients(head.layer)
-            tests = self.fit.tests.read(measured)
-            kept = Measured(tests, attributor.task, self.target)
-            refitted = refitted_scores(problem, coefficients, kept, removed, tick)
-            predicted = attributor.scores(measured, self.target).values[:, removed].mT
-            return {"predicted": predicted, "refitted": refitted, "removed": torch.tensor(removed)}
-
+        check = RefitCheck(self.fit.head, attributor, tensors, ids, self.target)
         try:
-            pairs = self._unit(folder / "check.safetensors", "Check by refitting", compute, {})
+            pairs = self._unit(folder / "check.safetensors", "Check by refitting", check.compute, {})
         except CurvatureError:
             return None  # no single optimum to refit to: the scores stay "not checked"
         return agreement(pairs["predicted"], pairs["refitted"]) if pairs["predicted"].numel() > 2 else None  # noqa: PLR2004
 
-    def _report(self, attributor: ExactAttributor, tensors: Tensors, order: list[int], started: float) -> FitReport:
-        vector = self.fit.model.vector
+    def _report(self, folder: Path, tensors: Tensors, attributor: Attributor, started: float) -> FitReport:
+        vector, (lowest, largest) = self.fit.model.vector, attributor.ends
+        steps, residual = _solves(folder)
+        if isinstance(attributor, ExactAttributor):
+            sample = read_record(folder / "run.json", RunRecord).order[:8]
+            residual = attributor.scores(sample, self.target).residual
         return FitReport(
             seconds=time.perf_counter() - started,
             peak_megabytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
-            steps=0,
-            residual=attributor.scores(order[:8], self.target).residual,
+            steps=steps,
+            residual=residual,
             gradient_norm=float(tensors["gradient_norm"]),
-            lowest_eigenvalue=attributor.factor.lowest_eigenvalue,
+            lowest_eigenvalue=lowest,
+            largest_eigenvalue=largest,
             parameters_attributed=vector.size,
             parameters_total=vector.total,
         )
@@ -237,31 +206,22 @@ class _Builder:
     ) -> dict[str, torch.Tensor]:
         """Make one file, unless it is there; read it back, so that a resumed build goes on from the same numbers."""
         if not path.is_file():
-            with self._stage(title) as tick:
+            with Ticker(title, self.progress) as tick:
                 write_tensors(path, compute(earlier, tick))
-        return {name: t.double() if t.is_floating_point() else t for name, t in read_tensors(path).items()}
-
-    def _stage(self, title: str) -> _Ticker:
-        return _Ticker(title, self.progress)
+        return read_stage(path)
 
 
-@dataclass
-class _Ticker:
-    """Turns counts into progress with a time left."""
+def read_stage(path: Path) -> dict[str, torch.Tensor]:
+    """What a stage of a fit left, in the precision that it is computed with."""
+    return {name: t.double() if t.is_floating_point() else t for name, t in read_tensors(path).items()}
 
-    title: str
-    report: Report
-    started: float = 0.0
 
-    def __enter__(self) -> Tick:
-        self.started = time.perf_counter()
-        self.report(Progress(self.title, 0, 1, None))
-        return self._tick
-
-    def __exit__(self, kind: object, *_: object) -> None:
-        if kind is None:
-            self.report(Progress(self.title, 1, 1, 0.0))
-
-    def _tick(self, done: int, total: int) -> None:
-        spent = time.perf_counter() - self.started
-        self.report(Progress(self.title, done, total, spent / done * (total - done) if done else None))
+def _solves(folder: Path) -> tuple[int, float]:
+    """Steps of the longest solve and the largest residual over all shards; 0 and NaN for a direct method."""
+    solves = []
+    for shard in shards_of(folder):
+        kept = read_tensors(shard.path)
+        if "legs" in kept:
+            rows = zip(kept["legs"], kept["trace"], kept["tolerance"], strict=True)
+            solves += [from_tensors(*row) for row in rows]
+    return max((s.steps for s in solves), default=0), max((s.residual for s in solves), default=float("nan"))

@@ -19,7 +19,7 @@ FORMAT_VERSION = 1
 class Record(BaseModel):
     """A frozen JSON record; unknown fields mean that something else wrote it."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants")
 
 
 class Column(Record):

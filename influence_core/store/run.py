@@ -12,25 +12,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from influence_core.errors import (
-    DamagedWorkspaceError,
-    NotSolvedError,
-    TargetError,
-    UnknownNameError,
-    UnwritableWorkspaceError,
-)
+from influence_core.errors import MethodError, NotSolvedError, TargetError, UnknownNameError
 from influence_core.evaluation.agreement import Check
-from influence_core.methods import METHODS
-from influence_core.methods.attributor import ExactAttributor, factor_from
+from influence_core.methods import METHODS, Exact
 from influence_core.report import FitReport
 from influence_core.rows import OutputRows
 from influence_core.scores import InfluenceScores, unit
 from influence_core.solvers.base import check_damping
-from influence_core.solvers.eigen import Eigen, EigenFactor
+from influence_core.store.answers import Answers
 from influence_core.store.files import check_sum
 from influence_core.store.manifest import Manifest, ReportRecord, RunRecord, read_record
-from influence_core.store.shards import Shard, shards_of
-from influence_core.store.tensors import read_tensors, write_tensors
+from influence_core.store.solved_rows import SolvedRow, SolvedRows
+from influence_core.store.stored_exact import StoredExact
+from influence_core.store.tensors import read_checked
 from influence_core.target import Target
 from influence_core.task import ClassificationTask, RegressionTask, Task
 
@@ -109,45 +103,57 @@ class Run:
 
     @property
     def solved(self) -> np.ndarray:
-        """Test ids with stored scores, most worth explaining first."""
-        return np.array(self.record.order[: self._report.solved], dtype=np.int64)
+        """Test ids with stored scores that converged, most worth explaining first."""
+        return self._rows.ids
+
+    @property
+    def answered(self) -> list[int]:
+        """Test ids that were solved for the stored measurement when somebody asked, in ascending order."""
+        return self.answers.ids(self.target)
+
+    @property
+    def answers(self) -> Answers:
+        """What was solved after the build."""
+        return self._rows.answers
 
     def scores(self, test_id: int, target: Target | None = None, damping: float | None = None) -> InfluenceScores:
         """Scores of one test prediction against every training example.
 
-        The stored measurement under the stored damping is read; anything else takes one solve (another damping
-        the eigenvectors too, once).
+        What was solved is read. Of an exact run any other target or damping takes one solve, here and now.
 
         Raises:
             UnknownNameError: If there is no such test example.
             NotSolvedError: If it is not among the solved ones.
             TargetError: If the target cannot be measured.
+            MethodError: If another damping takes another run.
             CurvatureError: If the damping leaves the curvature indefinite.
         """
         target = target or self.target
         check_damping(self.damping if damping is None else damping)
         target.check(self.manifest.kind, len(self.manifest.class_names))
-        shard, row = self._stored(self._place(test_id))
-        if target == self.target and damping in (None, self.damping):
-            return self._stored_scores(test_id, shard["scores"][row])
+        self._check_test(test_id)
+        if damping in (None, self.damping):
+            known = self._rows.find(test_id, target)
+            if known is not None:
+                return self._from_file(test_id, target, known)
+        if self.method != Exact.name:
+            raise self._not_solved(test_id, target) if damping in (None, self.damping) else self._other_damping()
+        if self._rows.find(test_id, self.target) is None:
+            raise self._not_solved(test_id, target)
         if self.manifest.kind == "custom":
             msg = (
                 f"This project has a task of its own, so only the stored measurement ({self.target.measure}) is known."
             )
             raise TargetError(msg)
-        attributor = self._attributor
-        if damping is not None and damping != self.damping:
-            attributor = attributor.with_factor(self._eigen.with_damping(damping))
-        return attributor.scores([test_id], target)
+        return self._exact.scores(test_id, target, damping)
 
     def rows(self, start: int, stop: int) -> np.ndarray:
-        """Stored scores of test ids ``start`` to ``stop``, shape ``(stop - start, n_train)``; NaN where not solved."""
+        """Scores of test ids ``start`` to ``stop``, shape ``(stop - start, n_train)``; NaN where there is no answer."""
         block = np.full((stop - start, self.n_train), np.nan, dtype=np.float32)
         for test_id in range(start, stop):
-            place = self._places.get(test_id)
-            if place is not None:
-                shard, row = self._stored(place)
-                block[test_id - start] = shard["scores"][row].numpy()
+            known = self._rows.find(test_id, self.target)
+            if known is not None and self._from_file(test_id, self.target, known).converged:
+                block[test_id - start] = known.tensors["scores"][known.row].numpy()
         return block
 
     def influenced(self, train_id: int) -> tuple[np.ndarray, np.ndarray]:
@@ -155,20 +161,22 @@ class Run:
         if not 0 <= train_id < self.n_train:
             msg = f"There is no training example {train_id}; ids run from 0 to {self.n_train - 1}."
             raise UnknownNameError(msg)
-        columns = [self._file(shard.path)["scores"][:, train_id] for shard in self._shards]
-        return self.solved, torch.cat(columns)[: len(self.solved)].double().numpy()
+        return self.solved, self._rows.column(train_id)
 
-    def self_influence(self) -> np.ndarray:
-        """Self-influence of every training example, shape ``(n_train,)``."""
-        values: np.ndarray = self._file(self.folder / "self-influence.safetensors")["self_influence"].numpy()
+    def self_influence(self) -> np.ndarray | None:
+        """Self-influence of every training example, shape ``(n_train,)``; None where the method gives none."""
+        path = self.folder / "self-influence.safetensors"
+        if self.method != Exact.name and not path.is_file():
+            return None
+        values: np.ndarray = read_checked(path)["self_influence"].numpy()
         return values
 
     def read(self, test_ids: Sequence[int]) -> OutputRows:
         """What is stored of some test predictions."""
-        known = [self._stored(self._place(i)) for i in test_ids]
+        found = [one for one in (self._rows.find(i, self.target) for i in test_ids) if one is not None]
         names = ("outputs", "labels", "jacobian")
-        parts = {name: torch.stack([shard[name][row] for shard, row in known]) for name in names}
-        return OutputRows(**parts, basis=known[0][0]["basis"])
+        parts = {name: torch.stack([one.tensors[name][one.row] for one in found]) for name in names}
+        return OutputRows(**parts, basis=found[0].tensors["basis"])
 
     def gradients(self, test_ids: Sequence[int], target: Target) -> Tensor:
         """Gradient of each measurement as a column."""
@@ -180,83 +188,48 @@ class Run:
             return RegressionTask(unit=self.manifest.label_unit)
         return ClassificationTask(len(self.manifest.class_names))
 
-    @cached_property
-    def _places(self) -> dict[int, int]:
-        return {int(test_id): place for place, test_id in enumerate(self.solved)}
-
-    def _place(self, test_id: int) -> int:
+    def _check_test(self, test_id: int) -> None:
         if not 0 <= test_id < self.manifest.n_test:
             msg = f"There is no test example {test_id}; ids run from 0 to {self.manifest.n_test - 1}."
             raise UnknownNameError(msg)
-        if test_id not in self._places:
-            project = self.manifest.project_ref.removeprefix("demo:") or "PROJECT"
-            needed = self.record.order.index(test_id) + 1
-            msg = (
-                f"Test example {test_id} is not solved yet ({len(self._places)} of {self.manifest.n_test} are); run "
-                f"`influence build {project} --out {self.folder.parent.parent} --test-limit {needed}`."
-            )
-            raise NotSolvedError(msg)
-        return self._places[test_id]
+
+    def _not_solved(self, test_id: int, target: Target) -> NotSolvedError:
+        asked = "" if target == self.target else f" for the {target.measure} of '{target.of}'"
+        demo = self.manifest.project_ref.removeprefix("demo:")
+        options = "" if target == self.target else f" --measure {target.measure} --target {target.of}"
+        options += "" if demo else " --project FILE"
+        command = f"influence explain {self.folder.parent.parent} --run {self.id} --test {test_id}{options}"
+        msg = (
+            f"Test example {test_id} is not solved yet{asked} ({len(self.solved)} of {self.manifest.n_test} are); "
+            f"`{command}` solves it."
+        )
+        return NotSolvedError(msg)
+
+    def _other_damping(self) -> MethodError:
+        project = self.manifest.project_ref.removeprefix("demo:") or "PROJECT"
+        msg = (
+            f"This run was solved with damping {self.damping:g}, and another takes another run: `influence build "
+            f"{project} --out {self.folder.parent.parent} --method {self.method} --damping X`."
+        )
+        return MethodError(msg)
 
     @cached_property
-    def _shards(self) -> list[Shard]:
-        shards = [shard for shard in shards_of(self.folder) if shard.start < self._report.solved]
-        known = shards[-1].stop if shards else 0
-        if known < self._report.solved:
-            msg = (
-                f"A scores file of run {self.id} is missing (the file that starts at {known}); "
-                "build the workspace again, or copy it again from where it came from."
-            )
-            raise DamagedWorkspaceError(msg)
-        return shards
-
-    def _stored(self, place: int) -> tuple[dict[str, Tensor], int]:
-        """The shard that holds a place, and the row of it there."""
-        shard = next(s for s in self._shards if s.start <= place < s.stop)
-        return self._file(shard.path), place - shard.start
+    def _exact(self) -> StoredExact:
+        return StoredExact(self.folder, self.damping, self, self._task)
 
     @cached_property
-    def _open(self) -> dict[Path, dict[str, Tensor]]:
-        return {}
+    def _rows(self) -> SolvedRows:
+        return SolvedRows(self.folder, self.record.order, self._report.solved, self.target)
 
-    def _file(self, path: Path) -> dict[str, Tensor]:
-        if path not in self._open:
-            check_sum(path)
-            self._open[path] = read_tensors(path)
-        return self._open[path]
-
-    @cached_property
-    def _attributor(self) -> ExactAttributor:
-        stages = {name: self._file(self.folder / f"{name}.safetensors") for name in ("train", "curvature", "factor")}
-        train, curvature = stages["train"], stages["curvature"]["curvature"].double()
-        factor = factor_from({name: t.double() for name, t in stages["factor"].items()}, self.damping)
-        return ExactAttributor.of({**train, "curvature": curvature}, self._task, self, factor)
-
-    @cached_property
-    def _eigen(self) -> EigenFactor:
-        """Made when it is first asked for; kept in the folder where that can be written to."""
-        attributor = self._attributor
-        if isinstance(attributor.factor, EigenFactor):
-            return attributor.factor
-        path = self.folder / "cache" / "eigen.safetensors"
-        if path.is_file():
-            loaded = factor_from(read_tensors(path), 0.0)
-            if isinstance(loaded, EigenFactor) and loaded.inverts(attributor.curvature):
-                return loaded
-        made = Eigen(self.damping).factorise(attributor.curvature)  # a damping that is known to do
-        try:
-            write_tensors(path, made.tensors())
-        except UnwritableWorkspaceError:
-            return made  # a read-only workspace keeps it in memory
-        return made
-
-    def _stored_scores(self, test_id: int, row: Tensor) -> InfluenceScores:
+    def _from_file(self, test_id: int, target: Target, known: SolvedRow) -> InfluenceScores:
+        solve = known.solve
         return InfluenceScores(
-            values=row[None].clone(),
+            values=known.tensors["scores"][known.row][None].clone(),
             test_ids=(test_id,),
-            target=self.target,
-            unit=unit(self.target, self.manifest.kind, self.manifest.label_unit),
+            target=target,
+            unit=unit(target, self.manifest.kind, self.manifest.label_unit),
             method=self.method,
             damping=self.damping,
-            residual=self.report.residual,
+            residual=solve.residual if solve else self.report.residual,
+            solves=(solve,) if solve else (),
         )

@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from influence_core.errors import DamagedWorkspaceError
-from influence_core.store.files import write
+from influence_core.store.files import check_sum, write
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
@@ -34,6 +34,16 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     except (SafetensorError, OSError) as error:
         msg = f"{path.parent.name}/{path.name} is truncated or was altered; build the workspace again."
         raise DamagedWorkspaceError(msg) from error
+
+
+def read_checked(path: Path) -> dict[str, Tensor]:
+    """Memory-mapped tensors of a file whose digest its folder keeps.
+
+    Raises:
+        DamagedWorkspaceError: If it is missing, truncated or altered.
+    """
+    check_sum(path)
+    return read_tensors(path)
 
 
 def _save(tensors: dict[str, Tensor], path: Path) -> None:

@@ -86,7 +86,9 @@ def visit(chromium: Browser, address: str) -> Iterator[Visit]:
         page.on("pageerror", lambda error: failed.append(str(error)))
 
     def make(width: int = 1280, height: int = 1000, scheme: Any = "light") -> Dashboard:
-        context = chromium.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)
+        context = chromium.new_context(
+            viewport={"width": width, "height": height}, color_scheme=scheme, reduced_motion="reduce"
+        )
         contexts.append(context)
         page = context.new_page()
         watch(page)

@@ -25,6 +25,28 @@ SHADOW_IDS = """
   return found;
 }
 """
+# The script's end comes before the paint: parts arrive as skeletons, fonts and charts later, and what is stale or
+# disconnected is drawn fainter. Only a page on which nothing of this is left, and which then changes nothing for
+# QUIET milliseconds, is what a person sees.
+QUIET = 400
+AT_REST = """
+(quiet) => {
+  if (!window.lastChange) {
+    window.lastChange = performance.now();
+    new MutationObserver(() => (window.lastChange = performance.now())).observe(document, {
+      subtree: true, childList: true, attributes: true, characterData: true,
+    });
+  }
+  const pending = [
+    "[data-test-connection-state]:not([data-test-connection-state=CONNECTED])",
+    "[data-test-script-state]:not([data-test-script-state=notRunning])",
+    "[data-testid=stSkeleton], [data-testid=stStatusWidget], [data-stale=true]",
+  ].join(", ");
+  const busy = document.querySelector(pending) || document.getAnimations().length || document.fonts.status !== "loaded";
+  if (busy) window.lastChange = performance.now();
+  return performance.now() - window.lastChange > quiet;
+}
+"""
 
 
 @dataclass(frozen=True)
@@ -51,6 +73,11 @@ class Dashboard:
         self.page.locator(READY).wait_for(timeout=30_000)
         self.page.wait_for_timeout(150)
         self.page.locator(READY).wait_for(timeout=30_000)
+
+    def rest(self) -> None:
+        """Wait until the page is painted and nothing on it moves, fades or loads: what is measured is what is seen."""
+        self.settle()
+        self.page.wait_for_function(AT_REST, arg=QUIET, timeout=30_000)
 
     def wait_until(self, true: Callable[[], bool], seconds: float = 20) -> None:
         """Wait for what the browser paints after the script's end; says nothing if it never comes."""

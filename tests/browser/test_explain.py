@@ -97,6 +97,50 @@ def test_switching_the_workspace(visit: Visit, workspaces: dict[str, Workspace])
     expect_one_story(seen, workspaces["diabetes"])
 
 
+def test_the_workspace_menu(visit: Visit, workspaces: dict[str, Workspace]) -> None:
+    seen = visit()
+    seen.open("/", workspace="digits", test=5)
+    seen.moves(lambda: seen.pick_option("Workspace", "diabetes"))
+    expect_one_story(seen, workspaces["diabetes"])
+    assert "workspace=diabetes" in seen.page.url
+    seen.page.go_back()
+    seen.settle()
+    assert expect_one_story(seen, workspaces["digits"]) == 5
+
+
+def test_the_copied_link_opens_what_was_on_screen(visit: Visit, workspaces: dict[str, Workspace]) -> None:
+    seen = visit()
+    seen.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    seen.open("/", workspace="digits", test=5)
+    seen.press("n")
+    shown = expect_one_story(seen, workspaces["digits"])
+    seen.button("Copy link").click()
+    expect(seen.button("Copied")).to_be_visible()
+    link = seen.page.evaluate("() => navigator.clipboard.readText()")
+    other = visit()
+    other.page.goto(link)
+    other.settle()
+    assert expect_one_story(other, workspaces["digits"]) == shown
+
+
+def test_filters_by_search_and_class(visit: Visit, workspaces: dict[str, Workspace]) -> None:
+    seen, frame = visit(), workspaces["digits"].test.frame()
+    seen.open("/", workspace="digits")
+    seen.button("Filters").click()
+    seen.pick_option("True label", "8")
+    of_eight = frame[frame.label == 8]
+    seen.expect_text(f"of {len(of_eight)}" if seen.shown_test() in of_eight.id else f"{len(of_eight)} listed")
+    key = str(of_eight.key.iloc[-1])
+    seen.page.get_by_label("Search in key").fill(key)
+    seen.page.keyboard.press("Enter")
+    seen.settle()
+    seen.expect_text("1 listed")
+    expect(seen.button("Filters (2)")).to_be_visible()
+    seen.button("Clear filters").click()
+    seen.settle()
+    seen.expect_text(f"of {len(frame)}")
+
+
 def test_next_and_previous_by_their_keys(visit: Visit, workspaces: dict[str, Workspace]) -> None:
     seen, digits = visit(), workspaces["digits"]
     seen.open("/", workspace="digits")

@@ -138,7 +138,7 @@ def test_keys_that_do_not_tell(tmp_path: Path, capsys: pytest.CaptureFixture[str
     out = built(tmp_path, "given['test_keys'] = ['same'] * 14\n", "--test-limit", "2")
     assert "14 test examples have the key 'same'" in refused(capsys, "explain", str(out), "--test", "same")
     unsolved = str(({*range(14)} - {*Workspace(out).run().solved.tolist()}).pop())
-    assert "--test-limit" in refused(capsys, "explain", str(out), "--test", unsolved)
+    assert f"--test {unsolved} --project FILE` solves it" in refused(capsys, "explain", str(out), "--test", unsolved)
 
 
 def test_our_fault_is_one_sentence_and_its_traceback_comes_when_asked(

@@ -241,6 +241,16 @@ def test_at_most_twenty_examples_are_left_out(app: AppTest) -> None:
     assert "at most 20 can be left out at once" in shown(app)
 
 
+def test_a_range_ticks_no_more_than_can_be_refitted(app: AppTest) -> None:
+    app.run()
+    now = address(app)
+    app.session_state["brush"] = (f"digits-{now['run']}-{now['test']}-loss-true", (0, 30))
+    app.run()
+    app.button("tick-range").click().run()
+    assert len(app.session_state["picked"]) == 20
+    assert not app.button("refit-button").disabled
+
+
 def test_without_code_the_refit_says_what_turns_it_on(hostile: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(WORKSPACE, str(hostile.path))
     app = AppTest.from_file(APP, default_timeout=TIMEOUT).run()

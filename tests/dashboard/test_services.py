@@ -28,6 +28,7 @@ from dashboard.services import (
 )
 from dashboard.services.projects import of_workspace
 from dashboard.services.refit import obstacle, refit
+from dashboard.services.wording import signed
 from influence_core.errors import ProjectError, TargetError
 from influence_core.removal.head_fit import fit_head
 from influence_core.store import Workspace
@@ -147,6 +148,7 @@ def test_start_with_the_most_surprising_mistake(digits: Workspace) -> None:
     total = sum(np.minimum(run.scores(int(i)).of(int(i)).double().numpy(), 0) for i in wrong["id"])
     assert harm.n_wrong == len(wrong)
     assert harm.cards[0]["id"] == int(np.argmin(total))
+    assert harm.cards[0]["score"].startswith(f"{signed(total.min(), 'nats')} in all; harms ")
 
 
 def test_a_training_examples_reach(digits: Workspace) -> None:
@@ -156,6 +158,8 @@ def test_a_training_examples_reach(digits: Workspace) -> None:
     assert found.helps[0]["id"] == int(ids[np.argmax(values)])
     assert found.harms[0]["id"] == int(ids[np.argmin(values)])
     assert (found.n_helped, found.n_harmed) == ((values > 0).sum(), (values < 0).sum())
+    most = int(np.argmax(run.self_influence()))
+    assert training.reach(digits, run, most).self_influence.endswith("; no training example has more")
 
 
 def test_refitting_agrees_with_a_fit_on_the_remaining_rows(digits: Workspace) -> None:
@@ -257,7 +261,7 @@ def test_a_name_is_one_line_without_direction_marks() -> None:
 
 
 def test_a_stalled_solver_shows_no_ranking(digits: Workspace) -> None:
-    shown = replace(explained(digits, 327), residual=float("nan"))
+    shown = replace(explained(digits, 327), is_stalled=True, solved="LiSSA reached 0.4", advice="Use more damping.")
     assert shown.is_stalled
     assert trust.trust(digits.run(), shown).state == "do not rely"
     assert not explained(digits, 327).is_stalled

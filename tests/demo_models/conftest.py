@@ -1,4 +1,4 @@
-"""The demos, loaded once; npm really downloads, into a folder that goes away."""
+"""The demos, loaded once; npm really downloads and mnist-cnn really trains, into a folder that goes away."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A cache folder of the session's own, in place of the user's."""
     folder = tmp_path_factory.mktemp("cache")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("demo_models.npm.user_cache_path", lambda *_, **__: folder)
+        for module in ("npm", "kept"):
+            patch.setattr(f"demo_models.{module}.user_cache_path", lambda *_, **__: folder)
         yield folder
 
 
@@ -24,6 +25,17 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def project(request: pytest.FixtureRequest, loaded: dict[str, Project]) -> Project:
     """Each demo in turn."""
     return _once(loaded, request.param)
+
+
+@pytest.fixture(scope="session", params=[name for name in demo_models.DEMOS if name != "mnist-cnn"])
+def linear(request: pytest.FixtureRequest, loaded: dict[str, Project]) -> Project:
+    """Each demo that is a linear head, whose optimum is unique."""
+    return _once(loaded, request.param)
+
+
+@pytest.fixture(scope="session")
+def mnist(loaded: dict[str, Project]) -> Project:
+    return _once(loaded, "mnist-cnn")
 
 
 @pytest.fixture(scope="session")

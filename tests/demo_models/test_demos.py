@@ -16,13 +16,14 @@ from influence_core.project import Project
 from influence_core.task import RegressionTask
 
 SIZES = {
-    "digits": (1437, 360, 64),
-    "breast-cancer": (455, 114, 30),
-    "diabetes": (353, 89, 10),
-    "spam": (4841, 1205, 1500),
+    "digits": (1437, 360, (64,)),
+    "breast-cancer": (455, 114, (30,)),
+    "diabetes": (353, 89, (10,)),
+    "spam": (4841, 1205, (1500,)),
+    "mnist-cnn": (4000, 1000, (1, 28, 28)),
 }
-PARAMETERS = {"digits": 650, "breast-cancer": 62, "diabetes": 11, "spam": 3002}
-ACCURACY = {"digits": 0.96, "breast-cancer": 0.97, "spam": 0.98}
+PARAMETERS = {"digits": 650, "breast-cancer": 62, "diabetes": 11, "spam": 3002, "mnist-cnn": 28_874}
+ACCURACY = {"digits": 0.96, "breast-cancer": 0.97, "spam": 0.98, "mnist-cnn": 0.96}
 
 
 def arrays(project: Project) -> tuple[np.ndarray, np.ndarray]:
@@ -55,16 +56,16 @@ def independent_fit(project: Project, weights: np.ndarray) -> np.ndarray:
 
 def test_it_hangs_together(project: Project) -> None:
     check_project(project)
-    n_train, n_test, columns = SIZES[project.name]
+    n_train, n_test, shape = SIZES[project.name]
     assert (len(project.train), len(project.test)) == (n_train, n_test)
     assert sum(p.numel() for p in project.model.parameters()) == PARAMETERS[project.name]
     assert project.view is not None
     assert len(project.view.train) == n_train
     assert len(project.view.test) == n_test
     value, label = project.train[0]
-    assert value.shape == (columns,)
+    assert value.shape == shape
     assert type(label) is (int if project.class_names else float)
-    assert project.model(value).shape == (len(project.class_names) or 1,)
+    assert project.model(value[None]).shape == (1, len(project.class_names) or 1)
 
 
 def test_no_example_is_in_both_parts(project: Project) -> None:
@@ -94,23 +95,23 @@ def test_two_loads_are_the_same_bit_for_bit_whatever_the_threads(project: Projec
     assert project.test_first == again.test_first
 
 
-def test_the_gradient_of_the_objective_vanishes(project: Project) -> None:
-    x, y = arrays(project)
-    theta = coefficients(project.model)
+def test_the_gradient_of_the_objective_vanishes(linear: Project) -> None:
+    x, y = arrays(linear)
+    theta = coefficients(linear.model)
     outputs = x @ theta.T
-    if isinstance(project.task, RegressionTask):
+    if isinstance(linear.task, RegressionTask):
         residuals = 2 * (outputs - y[:, None])
     else:
         exponentials = np.exp(outputs - outputs.max(axis=1, keepdims=True))
         residuals = exponentials / exponentials.sum(axis=1, keepdims=True) - np.eye(theta.shape[0])[y]
-    penalty = project.task.weight_decay * theta
-    if not project.task.penalise_intercept:
+    penalty = linear.task.weight_decay * theta
+    if not linear.task.penalise_intercept:
         penalty[:, -1] = 0.0
     assert np.linalg.norm(residuals.T @ x / len(x) + penalty) < 1e-8
 
 
 def test_it_predicts_well_but_not_perfectly(project: Project) -> None:
-    outputs = project.model(project.test.inputs.double()).detach()
+    outputs = project.model(project.test.inputs.to(project.test.dtype)).detach()
     if not project.class_names:
         missed = (outputs[:, 0] - project.test.labels).square().mean()
         assert 0.25 < 1 - missed / project.test.labels.var(correction=0) < 0.6
@@ -119,20 +120,20 @@ def test_it_predicts_well_but_not_perfectly(project: Project) -> None:
     assert ACCURACY[project.name] <= accuracy < 1
 
 
-def test_refitting_with_all_weights_one_gives_the_model(project: Project) -> None:
-    refit = project.fit(project.train, torch.ones(len(project.train)), 1)
-    np.testing.assert_allclose(coefficients(refit), coefficients(project.model), rtol=0, atol=1e-9)
+def test_refitting_with_all_weights_one_gives_the_model(linear: Project) -> None:
+    refit = linear.fit(linear.train, torch.ones(len(linear.train)), 1)
+    np.testing.assert_allclose(coefficients(refit), coefficients(linear.model), rtol=0, atol=1e-9)
 
 
-def test_refitting_without_a_row_is_an_independent_fit_without_it(project: Project) -> None:
-    outputs = project.model(project.train.inputs.double()).detach()
-    weights = torch.ones(len(project.train))
-    weights[project.task.losses(outputs, (None, project.train.labels)).argmax()] = 0.0
-    refit = coefficients(project.fit(project.train, weights, 0))
-    assert np.abs(refit - coefficients(project.model)).max() > 1e-3
-    expected = independent_fit(project, weights.numpy())
+def test_refitting_without_a_row_is_an_independent_fit_without_it(linear: Project) -> None:
+    outputs = linear.model(linear.train.inputs.double()).detach()
+    weights = torch.ones(len(linear.train))
+    weights[linear.task.losses(outputs, (None, linear.train.labels)).argmax()] = 0.0
+    refit = coefficients(linear.fit(linear.train, weights, 0))
+    assert np.abs(refit - coefficients(linear.model)).max() > 1e-3
+    expected = independent_fit(linear, weights.numpy())
     # compared on the training data, where the small eigenvalues of spam's curvature do not blow up rounding
-    x, _ = arrays(project)
+    x, _ = arrays(linear)
     np.testing.assert_allclose(x @ refit.T, x @ expected.T, rtol=1e-6, atol=1e-5)
 
 
@@ -159,7 +160,9 @@ def test_changing_the_label_of_a_row_changes_the_fit() -> None:
 def test_an_unknown_name_is_answered_with_the_names() -> None:
     with pytest.raises(UnknownNameError) as raised:
         demo_models.load("digit")
-    assert str(raised.value) == "There is no demo 'digit'; choose one of digits, breast-cancer, diabetes, spam."
+    assert (
+        str(raised.value) == "There is no demo 'digit'; choose one of digits, breast-cancer, diabetes, spam, mnist-cnn."
+    )
 
 
 def test_malignant_tumours_called_benign_come_first() -> None:

@@ -69,6 +69,24 @@ class DictModel(nn.Module):
         return {"logits": self.out(self.norm(mean))}
 
 
+class Attentive(nn.Module):
+    """An embedding, self-attention and a layer norm."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(7, 4)
+        self.mix = nn.Linear(4, 12)
+        self.norm = nn.LayerNorm(4)
+        self.out = nn.Linear(4, 3)
+
+    def forward(self, tokens: Tensor, mask: Tensor) -> dict[str, Tensor]:
+        embedded = self.embedding(tokens)
+        query, key, value = self.mix(embedded).chunk(3, dim=-1)
+        hidden = query @ key.mT / 2 + (1 - mask[:, None, :]) * -1e4
+        attended = self.norm(embedded + hidden.softmax(dim=-1) @ value)
+        return {"logits": self.out((attended * mask[..., None]).sum(1) / mask.sum(1, keepdim=True))}
+
+
 def rows(count: int, shape: tuple[int, ...] = (5,), classes: int = 3) -> list[Any]:
     """Random inputs with class labels."""
     return [(torch.randn(shape), int(torch.randint(classes, ()))) for _ in range(count)]
@@ -108,6 +126,7 @@ def sample(name: str) -> Project:
         "normed": lambda: trained(Normed(), task, rows(30), rows(6)),
         "convolved": lambda: trained(Convolved(), task, rows(30, (1, 3, 3)), rows(6, (1, 3, 3))),
         "dict": lambda: trained(DictModel(), task, token_rows(30), token_rows(6)),
+        "attention": lambda: trained(Attentive(), task, token_rows(30), token_rows(6)),
         "head": lambda: trained(nn.Linear(5, 3), task, rows(30), rows(6)),
         "regression": lambda: trained(
             nn.Linear(5, 1),
@@ -119,4 +138,4 @@ def sample(name: str) -> Project:
     return makers[name]()
 
 
-NAMES = ("mlp", "tied", "normed", "convolved", "dict", "head", "regression")
+NAMES = ("mlp", "tied", "normed", "convolved", "dict", "attention", "head", "regression")

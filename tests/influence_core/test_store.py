@@ -180,9 +180,7 @@ def test_a_limit_solves_the_worst_predictions_and_can_be_raised(digits: Project,
     assert len(run.solved) == 10
     assert not table.correct[run.solved].any()
     unsolved = next(i for i in range(360) if i not in set(run.solved.tolist()))
-    with pytest.raises(
-        NotSolvedError, match=r"10 of 360 are\); run `influence build digits --out .* --test-limit \d+`"
-    ):
+    with pytest.raises(NotSolvedError, match=rf"10 of 360 are\); `influence explain .* --test {unsolved}` solves it"):
         run.scores(unsolved)
     assert np.isnan(run.rows(unsolved, unsolved + 1)).all()
     more = build(digits, path, test_limit=200, project_ref="demo:digits").run()

@@ -1,0 +1,84 @@
+"""Will a block of examples fit into memory? Asked before long work starts, so that nothing is lost to a full memory."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from influence_core.errors import MethodError
+from influence_core.gradients import FunctionalModel
+from influence_core.project import Dataset
+
+DIRECTIONS = 12  # that one product is taken along at once, at most
+SHARE = 0.8  # of the free memory that a product may take
+
+
+def check_memory(model: FunctionalModel, dataset: Dataset, rows: int, products: int) -> None:
+    """Raise MethodError, with the number of rows that would fit, if a product with the curvature cannot.
+
+    Args:
+        model: The model as a function of its parameters.
+        dataset: Its training data.
+        rows: Examples at once.
+        products: Examples times directions at once.
+    """
+    free = free_bytes()
+    if free is None:
+        return
+    rows = min(rows, len(dataset))
+    each = bytes_of_a_row(model, dataset)
+    width = max(1, min(DIRECTIONS, products // rows))
+    fixed = 4 * DIRECTIONS * model.theta.numel() * model.theta.element_size()
+    needed = fixed + rows * each * (1 + 2 * width)
+    if needed <= SHARE * free:
+        return
+    fitting = int((SHARE * free - fixed) / (each * (1 + 2 * DIRECTIONS)))
+    if fitting < 1:
+        msg = (
+            f"One example needs about {_gigabytes(fixed + each * (1 + 2 * DIRECTIONS))} at once and "
+            f"{_gigabytes(free)} are free; attribute fewer layers with Project(attributed=...), or free memory."
+        )
+        raise MethodError(msg)
+    msg = (
+        f"{rows:,} examples at once need about {_gigabytes(needed)} and {_gigabytes(free)} are free; "
+        f"use at most {fitting:,} rows at once (--rows {fitting})."
+    )
+    raise MethodError(msg)
+
+
+def bytes_of_a_row(model: FunctionalModel, dataset: Dataset) -> int:
+    """What one more example makes reverse-mode differentiation keep, in bytes."""
+    if len(dataset) < 2:  # noqa: PLR2004  (a difference takes two)
+        return max(1, _kept_bytes(model, dataset, 1))
+    return max(1, _kept_bytes(model, dataset, 2) - _kept_bytes(model, dataset, 1))
+
+
+def free_bytes() -> int | None:
+    """Memory that new work can have; None where the operating system does not say."""
+    info = Path("/proc/meminfo")
+    if not info.is_file():
+        return None
+    for line in info.read_text(encoding="ascii").splitlines():
+        if line.startswith("MemAvailable:"):
+            return 1024 * int(line.split()[1])
+    return None
+
+
+def _kept_bytes(model: FunctionalModel, dataset: Dataset, rows: int) -> int:
+    kept: dict[int, int] = {}
+
+    def keep(tensor: Tensor) -> Tensor:
+        kept[tensor.data_ptr()] = tensor.numel() * tensor.element_size()
+        return tensor
+
+    _, batch = next(model.batches(dataset, rows, range(rows)))
+    theta = model.theta.clone().requires_grad_()
+    with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        model.losses(theta, batch)
+    return sum(kept.values())
+
+
+def _gigabytes(size: float) -> str:
+    return f"{size / 1e9:.1f} GB" if size >= 1e8 else f"{size / 1e6:.0f} MB"  # noqa: PLR2004

@@ -1,0 +1,78 @@
+"""Conjugate gradients on the full data: deterministic, and the reference for everything larger than exact.
+
+Hestenes and Stiefel (1952); for influence functions Koh and Liang (ICML 2017), after Martens (ICML 2010).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from influence_core.curvature.dense import Curvature
+from influence_core.errors import MethodError
+from influence_core.methods.base import Tensors, Tick
+from influence_core.methods.iterative import (
+    CurvatureName,
+    IterativeAttributor,
+    IterativeFit,
+    Precision,
+    definite,
+)
+from influence_core.project import Project
+from influence_core.solvers.cg import CGSolver
+from influence_core.solvers.iterative import Solution
+
+
+@dataclass(frozen=True)
+class ConjugateGradients:
+    """Solve each prediction by conjugate gradients.
+
+    Attributes:
+        damping: Added to the curvature once, as written.
+        curvature: ``gauss-newton``, which is never indefinite, or ``hessian``.
+        tolerance: Relative residual on the full data at which an answer counts as solved.
+        steps: Most passes over the data.
+        rows: Examples in memory at once.
+        precision: Of all numbers.
+    """
+
+    damping: float = 0.01
+    curvature: CurvatureName = "gauss-newton"
+    tolerance: float = 0.01
+    steps: int = 500
+    rows: int = 512
+    precision: Precision = "float32"
+
+    name: ClassVar[str] = "cg"
+    title: ClassVar[str] = "Conjugate gradients"
+    cost: ClassVar[str] = "A few dozen passes over the training data a prediction; no memory beyond a few gradients"
+    limits: ClassVar[str] = "Any size of model; every answer states its residual; first order in the removal"
+
+    def prepare(self, project: Project) -> IterativeFit:
+        """Check the project and decide how it is computed."""
+        for field, value in (("steps", self.steps), ("rows", self.rows)):
+            if value < 1:
+                msg = f"Conjugate gradients' {field} is {value}; it must be 1 or more."
+                raise MethodError(msg)
+        return IterativeFit.of(self, project)
+
+    def fit(self, project: Project) -> IterativeAttributor:
+        """Look at the curvature; predictions are solved when they are asked for.
+
+        Raises:
+            ProjectError: If model, data and task do not fit together.
+            CurvatureError: If the curvature is indefinite under the damping.
+        """
+        return self.prepare(project).fit()
+
+    def spectrum(self, curvature: Curvature, tick: Tick) -> dict[str, Tensor]:
+        """Largest eigenvalue, for the report; the lowest of a Hessian."""
+        dtype = torch.float32 if self.precision == "float32" else torch.float64
+        return definite(curvature, self.damping, dtype, tick)
+
+    def solve(self, curvature: Curvature, columns: Tensor, spectrum: Tensors, tick: Tick) -> Solution:  # noqa: ARG002  (the recursion of LiSSA needs it)
+        """Conjugate gradients from zero."""
+        return CGSolver(self.damping, self.tolerance, self.steps).solve(curvature, columns, tick)

@@ -1,0 +1,115 @@
+"""LiSSA that knows when it is right: a stochastic recursion with its residual measured on the full data.
+
+Agarwal, Bullins and Hazan (JMLR 2017), as Koh and Liang (ICML 2017) use it. See ``solvers/lissa.py`` for what is
+different here: the scale comes from the curvature's own spectrum and every answer says how exact it is.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import islice
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor
+
+from influence_core.curvature.dense import Curvature
+from influence_core.errors import MethodError
+from influence_core.methods.base import Tensors, Tick
+from influence_core.methods.iterative import (
+    CurvatureName,
+    IterativeAttributor,
+    IterativeFit,
+    Precision,
+    definite,
+)
+from influence_core.project import Project
+from influence_core.solvers.cg import CGSolver, with_first
+from influence_core.solvers.iterative import Solution
+from influence_core.solvers.lanczos import ends
+from influence_core.solvers.lissa import LissaSolver, batches
+
+SAMPLED = 4  # mini-batches whose largest eigenvalue is looked at
+SHARE = 0.8  # of the progress that is LiSSA's when conjugate gradients may follow
+
+
+@dataclass(frozen=True)
+class Lissa:
+    """Solve each prediction by a recursion on mini-batches.
+
+    Attributes:
+        damping: Added to the curvature once, as written.
+        curvature: ``gauss-newton``, which is never indefinite, or ``hessian``.
+        tolerance: Relative residual on the full data at which an answer counts as solved.
+        finish: ``cg`` lets conjugate gradients take over from an estimate that stays above the tolerance.
+        batch: Examples of a mini-batch.
+        passes: Most passes over the data.
+        seed: Of the mini-batches.
+        rows: Examples in memory at once.
+        precision: Of all numbers.
+    """
+
+    damping: float = 0.01
+    curvature: CurvatureName = "gauss-newton"
+    tolerance: float = 0.01
+    finish: Literal["none", "cg"] = "none"
+    batch: int = 128
+    passes: int = 20
+    seed: int = 0
+    rows: int = 512
+    precision: Precision = "float32"
+
+    name: ClassVar[str] = "lissa"
+    title: ClassVar[str] = "LiSSA, a stochastic recursion"
+    cost: ClassVar[str] = "Some passes over the training data a prediction; no memory beyond a few gradients"
+    limits: ClassVar[str] = "Any size of model; every answer states its residual; first order in the removal"
+
+    def prepare(self, project: Project) -> IterativeFit:
+        """Check the project and decide how it is computed."""
+        for field, value in (("batch", self.batch), ("passes", self.passes), ("rows", self.rows)):
+            if value < 1:
+                msg = f"LiSSA's {field} is {value}; it must be 1 or more."
+                raise MethodError(msg)
+        return IterativeFit.of(self, project)
+
+    def fit(self, project: Project) -> IterativeAttributor:
+        """Look at the curvature; predictions are solved when they are asked for.
+
+        Raises:
+            ProjectError: If model, data and task do not fit together.
+            CurvatureError: If the curvature is indefinite under the damping.
+        """
+        return self.prepare(project).fit()
+
+    def spectrum(self, curvature: Curvature, tick: Tick) -> dict[str, Tensor]:
+        """Largest eigenvalue on all data and, on average, of a mini-batch; the lowest of a Hessian."""
+        dtype = torch.float32 if self.precision == "float32" else torch.float64
+        known = definite(curvature, self.damping, dtype, tick)
+        largest = []
+        for ids in islice(batches(curvature.n, self.batch, self.seed), SAMPLED):
+            one = ends(lambda v, ids=ids: curvature.matvec(v, ids), curvature.size, dtype, lowest=False)  # type: ignore[misc]
+            largest.append(one.largest)
+        return known | {"sampled": torch.tensor(sum(largest) / len(largest), dtype=torch.float64)}
+
+    def solve(self, curvature: Curvature, columns: Tensor, spectrum: Tensors, tick: Tick) -> Solution:
+        """LiSSA, and conjugate gradients from its estimate where that is asked for and needed."""
+        scale = max(float(spectrum["largest"]), float(spectrum["sampled"])) + self.damping
+        solver = LissaSolver(self.damping, self.tolerance, self.batch, self.passes, self.seed, scale)
+        share = SHARE if self.finish == "cg" else 1.0
+        first = solver.solve(curvature, columns, lambda done, total: tick(int(1000 * share * done / total), 1000))
+        short = [i for i, report in enumerate(first.reports) if not report.converged]
+        if self.finish == "none" or not short:
+            return first
+        begun = int(1000 * share)
+        rest = Solution(first.vectors[:, short], tuple(first.reports[i] for i in short))
+        conjugate = CGSolver(self.damping, self.tolerance)
+        finished = with_first(
+            conjugate.solve(
+                curvature,
+                columns[:, short],
+                lambda done, total: tick(begun + (1000 - begun) * done // total, 1000),
+                start=rest.vectors,
+            ),
+            rest,
+        )
+        return first.replaced(short, finished)

@@ -1,0 +1,169 @@
+"""Conjugate gradients on a block of columns (Hestenes and Stiefel 1952).
+
+The columns share every product with the curvature but not their search directions: a true block method would take
+fewer steps, and its answers would depend on which predictions happen to be solved together.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from influence_core.curvature.dense import Curvature
+from influence_core.report import Leg, Outcome, SolveReport
+from influence_core.solvers.base import refuse_direction
+from influence_core.solvers.iterative import Solution, Tick, check_tolerance, damped, relative
+
+RESTARTS = 3  # from the true residual, where the recursion's own had drifted away from it
+PATIENCE = 50  # steps without a new smallest residual
+FALL = 0.99  # of the smallest residual so far: what counts as a new one
+
+
+@dataclass(frozen=True)
+class CGSolver:
+    """Hyperparameters.
+
+    Attributes:
+        damping: Added to the curvature, as written.
+        tolerance: Relative residual on the full data at which a column is done.
+        steps: Most products with the curvature.
+    """
+
+    damping: float
+    tolerance: float
+    steps: int = 500
+
+    def solve(
+        self,
+        curvature: Curvature,
+        columns: Tensor,
+        tick: Tick = lambda done, total: None,
+        start: Tensor | None = None,
+    ) -> Solution:
+        """Apply the inverse to each column, shape ``(p, m)``.
+
+        Args:
+            curvature: Undamped.
+            columns: Right-hand sides.
+            tick: Called after every step with the progress in thousandths; may raise to stop.
+            start: Where to start, shape ``(p, m)``; zero if absent.
+
+        Raises:
+            CurvatureError: At a direction of negative curvature; names its value.
+            MethodError: If the tolerance cannot be met in this precision.
+        """
+        check_tolerance(self.tolerance, columns.dtype)
+        block = _Block(self, curvature, columns)
+        vectors = torch.zeros_like(columns) if start is None else start.clone()
+        residuals = columns - damped(curvature, self.damping, vectors) if start is not None else columns.clone()
+        for _ in range(RESTARTS):
+            block.descend(vectors, residuals, tick)
+            residuals = columns - damped(curvature, self.damping, vectors)
+            if not block.reopen(relative(residuals, columns)):
+                break
+        return Solution(vectors, block.reports())
+
+
+class _Block:
+    """The columns that are still worked on, and what became of each."""
+
+    def __init__(self, solver: CGSolver, curvature: Curvature, columns: Tensor) -> None:
+        self.solver, self.curvature, self.columns = solver, curvature, columns
+        m = columns.shape[1]
+        self.left = list(range(m))
+        self.steps, self.residual = [0] * m, [1.0] * m
+        self.outcome = [Outcome.OUT_OF_STEPS] * m
+        self.trace: list[list[tuple[int, float]]] = [[] for _ in range(m)]
+        self.best, self.since = [float("inf")] * m, [0] * m
+
+    def descend(self, vectors: Tensor, residuals: Tensor, tick: Tick) -> None:
+        """Step the open columns of ``vectors`` in place until each is done."""
+        now = residuals.clone()
+        self._settle(now)
+        search = now.clone()
+        squares = now.square().sum(dim=0)
+        while self.left:
+            product = damped(self.curvature, self.solver.damping, search[:, self.left])
+            along = (search[:, self.left] * product).sum(dim=0)
+            self._refuse_negative(search[:, self.left], along)
+            size = squares[self.left] / along
+            vectors[:, self.left] += size * search[:, self.left]
+            now[:, self.left] -= size * product
+            renewed = now.square().sum(dim=0)
+            search[:, self.left] = now[:, self.left] + (renewed / squares)[self.left] * search[:, self.left]
+            squares = renewed
+            for column in self.left:
+                self.steps[column] += 1
+            self._settle(now)
+            tick(self._thousandths(), 1000)
+
+    def reopen(self, true: Tensor) -> bool:
+        """Note the true residuals; columns that the recursion took for done, but are not, are opened again."""
+        for column, value in enumerate(true.tolist()):
+            self.residual[column] = value
+            if self.outcome[column] is Outcome.CONVERGED and not value <= self.solver.tolerance:
+                self.outcome[column] = Outcome.STALLED
+                self.left.append(column)
+                self.best[column], self.since[column] = value, 0
+        return bool(self.left)
+
+    def reports(self) -> tuple[SolveReport, ...]:
+        """One a column."""
+        legs = [Leg("cg", *kept) for kept in zip(self.steps, self.residual, self.outcome, strict=True)]
+        tolerance = self.solver.tolerance
+        return tuple(SolveReport((leg,), tuple(t), tolerance) for leg, t in zip(legs, self.trace, strict=True))
+
+    def _settle(self, residuals: Tensor) -> None:
+        """Close the columns that are done, stalled, broken or out of steps."""
+        values = relative(residuals[:, self.left], self.columns[:, self.left]).tolist()
+        for column, value in zip(list(self.left), values, strict=True):
+            self.residual[column] = value
+            self.trace[column].append((self.steps[column], value))
+            improved = value < FALL * self.best[column]
+            self.since[column] = 0 if improved else self.since[column] + 1
+            self.best[column] = min(self.best[column], value)
+            outcome = self._outcome(column, value)
+            if outcome is not None:
+                self.outcome[column] = outcome
+                self.left.remove(column)
+
+    def _outcome(self, column: int, value: float) -> Outcome | None:
+        if value <= self.solver.tolerance:
+            return Outcome.CONVERGED
+        if not value < float("inf"):
+            return Outcome.DIVERGED
+        if self.since[column] >= PATIENCE:
+            return Outcome.STALLED
+        return Outcome.OUT_OF_STEPS if self.steps[column] >= self.solver.steps else None
+
+    def _refuse_negative(self, search: Tensor, along: Tensor) -> None:
+        squares = search.square().sum(dim=0)
+        if bool((along <= 0).any()):
+            worst = int((along / squares).argmin())
+            if float(squares[worst]) > 0:
+                value = float(along[worst] / squares[worst]) - self.solver.damping
+                raise refuse_direction(value, self.solver.damping)
+
+    def _thousandths(self) -> int:
+        """Progress of the slowest column, on the logarithm of its residual."""
+        if not self.left:
+            return 1000
+        shares = [_share(self.best[column], self.solver.tolerance) for column in self.left]
+        return int(999 * min(shares))
+
+
+def _share(residual: float, tolerance: float) -> float:
+    reached = torch.tensor([residual, tolerance], dtype=torch.float64).clamp(tolerance, 1.0).log()
+    return float(reached[0] / reached[1])
+
+
+def with_first(solution: Solution, first: Solution) -> Solution:
+    """The reports of two solvers, one after the other."""
+    joined = []
+    for earlier, later in zip(first.reports, solution.reports, strict=True):
+        before = earlier.steps
+        trace = earlier.trace + tuple((before + step, value) for step, value in later.trace)
+        joined.append(replace(later, legs=earlier.legs + later.legs, trace=trace))
+    return Solution(solution.vectors, tuple(joined))

@@ -1,0 +1,118 @@
+"""What a run has solved: the shards of its build, and the answers that were asked for later."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from influence_core.errors import DamagedWorkspaceError
+from influence_core.report import SolveReport, from_tensors
+from influence_core.store.answers import Answers
+from influence_core.store.shards import Shard, shards_of
+from influence_core.store.tensors import read_checked
+from influence_core.target import Target
+
+
+@dataclass(frozen=True)
+class SolvedRow:
+    """One test prediction.
+
+    Attributes:
+        tensors: Of the file that holds it.
+        row: Its row there.
+    """
+
+    tensors: dict[str, Tensor]
+    row: int
+
+    @property
+    def solve(self) -> SolveReport | None:
+        """How it was solved, by an iterative method."""
+        if "legs" not in self.tensors:
+            return None
+        return from_tensors(*(self.tensors[name][self.row] for name in ("legs", "trace", "tolerance")))
+
+    @property
+    def converged(self) -> bool:
+        """Whether its scores are an answer."""
+        return self.solve is None or self.solve.converged
+
+
+@dataclass(frozen=True)
+class SolvedRows:
+    """The rows of one run.
+
+    Attributes:
+        folder: Of the run.
+        order: Test ids, most worth explaining first.
+        stored: How many of them the build has solved.
+        target: The measurement that was stored.
+    """
+
+    folder: Path
+    order: Sequence[int]
+    stored: int
+    target: Target
+
+    @cached_property
+    def answers(self) -> Answers:
+        """What was solved after the build."""
+        return Answers(self.folder / "answers")
+
+    @cached_property
+    def ids(self) -> np.ndarray:
+        """Test ids of the build whose scores converged, most worth explaining first."""
+        ids: np.ndarray = np.array(self.order[: self.stored], dtype=np.int64)[self._converged]
+        return ids
+
+    def find(self, test_id: int, target: Target) -> SolvedRow | None:
+        """One prediction; None if it is not solved for this target."""
+        place = self._places.get(test_id) if target == self.target else None
+        if place is None:
+            answer = self.answers.find(test_id, target)
+            return None if answer is None else SolvedRow(answer, 0)
+        shard = next(s for s in self._shards if s.start <= place < s.stop)
+        return SolvedRow(self._file(shard.path), place - shard.start)
+
+    def column(self, train_id: int) -> np.ndarray:
+        """One training example's score for each of ``ids``, float64."""
+        parts = [self._file(shard.path)["scores"][:, train_id] for shard in self._shards]
+        kept: np.ndarray = torch.cat(parts)[: self.stored].double().numpy()[self._converged]
+        return kept
+
+    @cached_property
+    def _places(self) -> dict[int, int]:
+        return {test_id: place for place, test_id in enumerate(self.order[: self.stored])}
+
+    @cached_property
+    def _converged(self) -> np.ndarray:
+        kept = [(self._file(shard.path), shard.stop - shard.start) for shard in self._shards]
+        flags = [SolvedRow(tensors, row).converged for tensors, rows in kept for row in range(rows)]
+        return np.array(flags[: self.stored], dtype=bool)
+
+    @cached_property
+    def _shards(self) -> list[Shard]:
+        shards = [shard for shard in shards_of(self.folder) if shard.start < self.stored]
+        known = shards[-1].stop if shards else 0
+        if known < self.stored:
+            msg = (
+                f"A scores file of run {self.folder.name} is missing (the file that starts at {known}); "
+                "build the workspace again, or copy it again from where it came from."
+            )
+            raise DamagedWorkspaceError(msg)
+        return shards
+
+    @cached_property
+    def _open(self) -> dict[Path, dict[str, Tensor]]:
+        return {}
+
+    def _file(self, path: Path) -> dict[str, Tensor]:
+        if path not in self._open:
+            self._open[path] = read_checked(path)
+        return self._open[path]

@@ -1,0 +1,70 @@
+"""An exact run's gradients and factor as its folder keeps them: any target, any damping, without the user's code."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from influence_core.errors import UnwritableWorkspaceError
+from influence_core.methods.attributor import ExactAttributor, factor_from
+from influence_core.methods.base import Tests
+from influence_core.scores import InfluenceScores
+from influence_core.solvers.eigen import Eigen, EigenFactor
+from influence_core.store.tensors import read_checked, read_tensors, write_tensors
+from influence_core.target import Target
+from influence_core.task import Task
+
+
+@dataclass(frozen=True)
+class StoredExact:
+    """What an exact run can still be asked.
+
+    Attributes:
+        folder: Of the run.
+        damping: Of its stored scores.
+        tests: What it keeps of its test predictions.
+        task: A task with the project's measurements.
+    """
+
+    folder: Path
+    damping: float
+    tests: Tests
+    task: Task
+
+    def scores(self, test_id: int, target: Target, damping: float | None) -> InfluenceScores:
+        """One solve; another damping takes the eigenvectors too, once.
+
+        Raises:
+            CurvatureError: If the damping leaves the curvature indefinite.
+        """
+        attributor = self._attributor
+        if damping is not None and damping != self.damping:
+            attributor = attributor.with_factor(self._eigen.with_damping(damping))
+        return attributor.scores([test_id], target)
+
+    @cached_property
+    def _attributor(self) -> ExactAttributor:
+        names = ("train", "curvature", "factor")
+        stages = {name: read_checked(self.folder / f"{name}.safetensors") for name in names}
+        train, curvature = stages["train"], stages["curvature"]["curvature"].double()
+        factor = factor_from({name: t.double() for name, t in stages["factor"].items()}, self.damping)
+        return ExactAttributor.of({**train, "curvature": curvature}, self.task, self.tests, factor)
+
+    @cached_property
+    def _eigen(self) -> EigenFactor:
+        """Made when it is first asked for; kept in the folder where that can be written to."""
+        attributor = self._attributor
+        if isinstance(attributor.factor, EigenFactor):
+            return attributor.factor
+        path = self.folder / "cache" / "eigen.safetensors"
+        if path.is_file():
+            loaded = factor_from(read_tensors(path), 0.0)
+            if isinstance(loaded, EigenFactor) and loaded.inverts(attributor.curvature):
+                return loaded
+        made = Eigen(self.damping).factorise(attributor.curvature)  # a damping that is known to do
+        try:
+            write_tensors(path, made.tensors())
+        except UnwritableWorkspaceError:
+            return made  # a read-only workspace keeps it in memory
+        return made
