@@ -6,7 +6,8 @@ cache is bounded, and what visitors share is only read. One lock keeps two visit
 
 from __future__ import annotations
 
-import threading
+import atexit
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -14,18 +15,22 @@ import pandas as pd
 import streamlit as st
 
 from dashboard.services import cards as card_service
+from dashboard.services import compare as compare_service
 from dashboard.services import distribution as distribution_service
-from dashboard.services import influence, listing, performance, pictures, projects, start, training
+from dashboard.services import influence, listing, performance, pictures, projects, runs, solving, start, training
 from dashboard.services import refit as refit_service
 from dashboard.services import trust as trust_service
 from dashboard.services.cards import Card
+from dashboard.services.compare import LARGEST, Comparison, drawn, first_rank
 from dashboard.services.distribution import Distribution, cumulative, within
 from dashboard.services.faults import Fault
 from dashboard.services.faults import describe as describe_fault
 from dashboard.services.influence import Explanation, sentence
+from dashboard.services.jobs import Asked, Jobs
+from dashboard.services.jobs import State as Solve
 from dashboard.services.listing import PAGE, errors, neighbours, page_of
 from dashboard.services.listing import table as list_table
-from dashboard.services.opened import Example, Folder, Project, Run, Workspace, given_project
+from dashboard.services.opened import Example, Folder, NotSolvedError, Project, Run, Workspace, given_project
 from dashboard.services.opened import find as find_folder
 from dashboard.services.opened import names as workspace_names
 from dashboard.services.performance import MOST_CLASSES, confused_pairs
@@ -33,6 +38,7 @@ from dashboard.services.ranking import as_csv as ranking_csv
 from dashboard.services.ranking import table as ranking_table
 from dashboard.services.refit import MOST as MOST_REMOVED
 from dashboard.services.refit import RefitResult
+from dashboard.services.runs import setting
 from dashboard.services.start import Harm
 from dashboard.services.table_rows import SHOWN as COLUMNS_SHOWN
 from dashboard.services.table_rows import Difference, differences
@@ -40,14 +46,18 @@ from dashboard.services.targets import choices, parse
 from dashboard.services.texts import segments, words
 from dashboard.services.training import Reach
 from dashboard.services.trust import Trust
-from dashboard.services.wording import class_name, count, number, percent, plain, signed
+from dashboard.services.turns import Turns
+from dashboard.services.wording import class_name, count, number, percent, plain, signed, time_left
 
 __all__ = [
     "COLUMNS_SHOWN",
+    "LARGEST",
     "MOST_CLASSES",
     "MOST_REMOVED",
     "PAGE",
+    "Asked",
     "Card",
+    "Comparison",
     "Difference",
     "Distribution",
     "Example",
@@ -55,9 +65,11 @@ __all__ = [
     "Fault",
     "Folder",
     "Harm",
+    "NotSolvedError",
     "Reach",
     "RefitResult",
     "Run",
+    "Solve",
     "Trust",
     "Workspace",
     "choices",
@@ -67,8 +79,10 @@ __all__ = [
     "cumulative",
     "describe_fault",
     "differences",
+    "drawn",
     "errors",
     "find_folder",
+    "first_rank",
     "given_project",
     "list_table",
     "neighbours",
@@ -81,13 +95,17 @@ __all__ = [
     "ranking_table",
     "segments",
     "sentence",
+    "setting",
     "signed",
+    "time_left",
     "within",
     "words",
     "workspace_names",
 ]
 
-SOLVING = threading.Lock()
+SOLVING = Turns()
+JOBS = Jobs()
+atexit.register(JOBS.close)
 
 
 @st.cache_resource(max_entries=4, show_spinner="Opening the workspace …")
@@ -115,9 +133,9 @@ def listed(folder: Folder, **filters: Any) -> list[int]:
 def explanation(folder: Folder, run_id: str, test_id: int, target: str) -> Explanation:
     """The scores of one prediction."""
     opened = workspace(folder)
-    wanted = parse(target, opened.manifest.kind, len(opened.manifest.class_names))
-    with SOLVING:
-        return influence.explain(opened, opened.run(run_id), test_id, wanted)
+    run, wanted = opened.run(run_id), parse(target, opened.manifest.kind, len(opened.manifest.class_names))
+    with SOLVING if influence.is_computed(run, wanted) else nullcontext():
+        return influence.explain(opened, run, test_id, wanted)
 
 
 def trust(folder: Folder, run_id: str, shown: Explanation | None = None) -> Trust:
@@ -157,6 +175,24 @@ def distribution(folder: Folder, run_id: str, test_id: int, target: str) -> Dist
     first = [int(example.label), int(example.prediction)] if names else []
     labels = frame(folder, "train")["label"].to_numpy()
     return distribution_service.distribution(explanation(folder, run_id, test_id, target), labels, names, first)
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def comparison(folder: Folder, run_ids: tuple[str, str], test_id: int, target: str) -> Comparison:
+    """What two runs say about one prediction."""
+    here, there = (explanation(folder, run_id, test_id, target) for run_id in run_ids)
+    return compare_service.compare(here, there)
+
+
+def run_names(folder: Folder) -> dict[str, str]:
+    """Run id -> what tells it apart from the workspace's other runs; the newest first."""
+    return runs.names(workspace(folder))
+
+
+def command_for_another_run(folder: Folder, run_id: str) -> str:
+    """What to type to have a second run to compare with."""
+    opened = workspace(folder)
+    return runs.another(opened, opened.run(run_id))
 
 
 @st.cache_data(max_entries=4, show_spinner=False)
@@ -206,16 +242,24 @@ def reach(folder: Folder, run_id: str, train_id: int) -> Reach:
     return training.reach(opened, opened.run(run_id), train_id)
 
 
-@st.cache_resource(max_entries=1, show_spinner="Loading the project …")
-def project(folder: Folder, given: str) -> Project | None:
+@st.cache_resource(max_entries=1, show_spinner=False)
+def code(folder: Folder, given: str) -> Project | None:
     """The code behind a workspace: what the user gave, or a bundled demo; None if there is neither."""
     return projects.of_workspace(workspace(folder).manifest, given)
+
+
+@st.cache_resource(max_entries=1, show_spinner="Loading the project …")
+def project(folder: Folder, given: str) -> Project | None:
+    """The code, with a word on the page while it loads."""
+    return code(folder, given)
 
 
 def obstacle_to_refit(folder: Folder, run_id: str) -> str:
     """Why a refit is not on offer, and what turns it on; empty if it is."""
     opened = workspace(folder)
-    return refit_service.obstacle(opened, opened.run(run_id), project(folder, given_project()))
+    run = opened.run(run_id)
+    found = project(folder, given_project()) if run.is_linear_head else None  # not loaded to be told no
+    return refit_service.obstacle(opened, run, found)
 
 
 @st.cache_data(max_entries=16, show_spinner="Refitting without the ticked examples …")
@@ -224,3 +268,48 @@ def refit(folder: Folder, run_id: str, asked: tuple[int, str], removed: tuple[in
     found, code = explanation(folder, run_id, *asked), project(folder, given_project())
     with SOLVING:
         return refit_service.refit(workspace(folder), code, found, removed)
+
+
+# --- solving on demand ------------------------------------------------------------------------------------------------
+
+
+@st.cache_resource(max_entries=2, show_spinner=False)
+def solver(folder: Folder, run_id: str, given: str) -> solving.Solver:
+    """What solves predictions of a run that are not stored; made on the worker's thread, as it takes seconds."""
+    opened = workspace(folder)
+    return solving.solver(opened.manifest, opened.run(run_id), lambda: code(folder, given), SOLVING)
+
+
+def can_solve(folder: Folder) -> bool:
+    """Whether there may be code to solve with; whether it is the right one is known once it is loaded."""
+    return solving.is_promised(workspace(folder).manifest, given_project())
+
+
+def asked(folder: Folder, run_id: str, test_id: int, target: str) -> Asked:
+    """What a page asks to be solved."""
+    opened = workspace(folder)
+    wanted = parse(target, opened.manifest.kind, len(opened.manifest.class_names))
+    return solving.asked(folder.path, opened.run(run_id), test_id, wanted)
+
+
+def solve(folder: Folder, wanted: Asked, session: str) -> None:
+    """Begin to solve a prediction, unless that is under way."""
+    given = given_project()
+    work = solving.work(lambda: solver(folder, wanted.run_id, given), wanted, SOLVING)
+    JOBS.start(wanted, work, session)
+
+
+def solve_state(wanted: Asked, session: str) -> Solve | None:
+    """How far a solve is; None if this session did not ask for it."""
+    return JOBS.state(wanted, session)
+
+
+def cancel_solve(wanted: Asked, session: str) -> None:
+    """Stop a solve."""
+    JOBS.cancel(wanted, session)
+
+
+def marks(folder: Folder, run_id: str, test_ids: list[int]) -> list[str]:
+    """Whether each prediction of the list is solved, in words; empty if all are."""
+    opened = workspace(folder)
+    return solving.marks(opened.run(run_id), test_ids, can_solve=can_solve(folder))

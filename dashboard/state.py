@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
+from uuid import uuid4
 
 import streamlit as st
 
@@ -57,10 +58,19 @@ def place() -> Place:
 
 def reconcile() -> None:
     """Follow the address bar if it was changed from outside; call it first in every page."""
-    shown = {name: st.query_params[name] for name in _names() if name in st.query_params}
+    shown = _address()
     if shown and shown != st.session_state.get("written"):
         _enter(_parsed(shown))
         st.session_state["written"] = shown
+
+
+def is_in_step(seen: Place) -> bool:
+    """Whether what asked for this run still shows ``seen``.
+
+    A part of the page that redraws itself may be a prediction behind: its run then brings an old address, and a rerun
+    of the page from there would be taken for the browser's Back.
+    """
+    return seen == place() and _address() == st.session_state.get("written")
 
 
 def settle(*, workspace: str, run: str, test: int | None) -> None:
@@ -124,6 +134,10 @@ def _parsed(shown: dict[str, str]) -> Place:
         test=int(test) if test.isdecimal() else None,
         target=shown.get("target", DEFAULT_TARGET),
     )
+
+
+def _address() -> dict[str, str]:
+    return {name: st.query_params[name] for name in _names() if name in st.query_params}
 
 
 def _names() -> tuple[str, ...]:
@@ -268,6 +282,17 @@ def close_training() -> None:
     st.session_state.pop("opened", None)
 
 
+def compared_with() -> str | None:
+    """The run that was chosen last to compare with; it may belong to another workspace."""
+    run_id: str | None = st.session_state.get("compared-with")
+    return run_id
+
+
+def compare_with(run_id: str) -> None:
+    """Choose the run to compare with."""
+    st.session_state["compared-with"] = run_id
+
+
 def refit_asked() -> tuple[Place, tuple[int, ...]] | None:
     """The place and the removed examples of the last refit that was asked for."""
     asked: tuple[Place, tuple[int, ...]] | None = st.session_state.get("refit")
@@ -277,6 +302,14 @@ def refit_asked() -> tuple[Place, tuple[int, ...]] | None:
 def ask_refit() -> None:
     """Ask for a refit without the ticked examples."""
     st.session_state["refit"] = (place(), tuple(picked()))
+
+
+def visitor() -> str:
+    """An id of this visit, by which others' jobs are told from its own."""
+    if "visitor" not in st.session_state:
+        st.session_state["visitor"] = uuid4().hex
+    name: str = st.session_state["visitor"]
+    return name
 
 
 def is_dismissed(hint: str) -> bool:

@@ -23,6 +23,7 @@ class Menu:
         key: Of the widget.
         on_change: Called after a choice.
         said: Option -> words.
+        width: In pixels.
     """
 
     label: str
@@ -30,6 +31,7 @@ class Menu:
     key: str
     on_change: Callable[[], None]
     said: Callable[[str], str] = str
+    width: int = 220
 
 
 def draw(title: str, menus: Sequence[Menu], n_picked: int, on_clear: Callable[[], None]) -> None:
@@ -44,7 +46,7 @@ def draw(title: str, menus: Sequence[Menu], n_picked: int, on_clear: Callable[[]
                     key=menu.key,
                     on_change=menu.on_change,
                     format_func=menu.said,
-                    width=220,
+                    width=menu.width,
                     label_visibility="collapsed",
                 )
         _COPY(key="copy-link", width="content")

@@ -91,8 +91,18 @@ def neighbours(ids: Sequence[int], test_id: int | None) -> tuple[int | None, int
     return (ids[at - 1] if at else None), (ids[at + 1] if at + 1 < len(ids) else None)
 
 
-def table(frame: pd.DataFrame, ids: Sequence[int], class_names: list[str], test_id: int | None) -> pd.DataFrame:
-    """The rows of one page as text, in the order of ``ids``; ▸ marks the example that is explained."""
+def table(
+    frame: pd.DataFrame, ids: Sequence[int], class_names: list[str], test_id: int | None, marks: Sequence[str] = ()
+) -> pd.DataFrame:
+    """The rows of one page as text, in the order of ``ids``.
+
+    Args:
+        frame: All test predictions.
+        ids: Of the rows.
+        class_names: Empty in a regression.
+        test_id: The example that is explained, marked by ▸.
+        marks: Whether each row is solved, in words; empty if that need not be said.
+    """
     rows = frame.set_index("id").loc[list(ids)]
     truth = [class_name(value, class_names) for value in rows["label"]]
     guess = [class_name(value, class_names) for value in rows["prediction"]]
@@ -106,4 +116,6 @@ def table(frame: pd.DataFrame, ids: Sequence[int], class_names: list[str], test_
         shown["Predicted"] = [f"{tick} {name}" for tick, name in zip(ticks, guess, strict=True)]
         shown["Sure"] = [percent(c) for c in rows["confidence"]]
     shown["Loss"] = [number(loss) for loss in rows["loss"]]
+    if marks:
+        shown["Scores"] = list(marks)
     return pd.DataFrame(shown)

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dashboard.services import catalogue
+from influence_core.errors import NotSolvedError
 from influence_core.project import Project
 from influence_core.store import Example, Run, Workspace
 
-__all__ = ["Example", "Folder", "Project", "Run", "Workspace", "find", "given_project", "names"]
+__all__ = ["Example", "Folder", "NotSolvedError", "Project", "Run", "Workspace", "find", "given_project", "names"]
 
 WORKSPACE = "INFLUENCE_WORKSPACE"  # the folder that `influence open` serves
 PROJECT = "INFLUENCE_PROJECT"  # the code that `influence open --project` allows to run

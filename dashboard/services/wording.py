@@ -60,6 +60,15 @@ def percent(share: float) -> str:
     return f"{hundredths:.0f} %" if hundredths >= 10 or hundredths == 0 else f"{hundredths:.1f} %"  # noqa: PLR2004
 
 
+def time_left(seconds: float | None) -> str:
+    """How long something will take, such as ``about 8 s left``; empty if that is not known."""
+    if seconds is None or not math.isfinite(seconds):
+        return ""
+    if seconds < 100:  # noqa: PLR2004
+        return f"about {max(1, round(seconds))} s left"
+    return f"about {round(seconds / 60)} min left"
+
+
 def count(n: int, one: str, many: str) -> str:
     """``1 example``, ``1,437 examples``."""
     return f"{n:,} {one if n == 1 else many}"

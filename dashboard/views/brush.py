@@ -9,7 +9,7 @@ import streamlit as st
 
 from dashboard import cache, state
 from dashboard.components import boundary, charts, ranking
-from dashboard.views.influences import SIZES
+from dashboard.views.influences import on_screen
 from dashboard.views.shell import Screen
 
 LISTED = 50
@@ -45,11 +45,8 @@ def _chart(scope: str, shown: cache.Explanation, binned: cache.Distribution, ran
 
 
 def _marks(shown: cache.Explanation, binned: cache.Distribution) -> list[charts.Mark]:
-    size = state.value_of("cards-size") or SIZES[0]
-    first = (state.cards_page() - 1) * size
     marks = []
-    for side, ids in shown.ranked.items():
-        kept = ids[first : first + size]
+    for side, kept in on_screen(shown).items():
         places = binned.axis.to_axis(shown.values[kept])
         marks += [
             charts.Mark(float(x), side, f"train {i}: {cache.signed(float(shown.values[i]), shown.unit)}")

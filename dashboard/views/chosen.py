@@ -113,4 +113,7 @@ def _target(screen: Screen, example: cache.Example) -> None:
 
 
 def _choose() -> None:
-    state.go(target=f"{state.value_of('measure')}-{state.value_of('of') or 'true'}")
+    of = state.value_of("of") or "true"
+    # A browser that is a prediction behind sends the old one's words, such as "6 (true label)": nobody chose that
+    if of in ("true", "predicted") or of.isdecimal():
+        state.go(target=f"{state.value_of('measure')}-{of}")

@@ -1,4 +1,4 @@
-"""A closer look: the distribution over the whole training set, and all of it as a table."""
+"""A closer look: the distribution over the whole training set, all of it as a table, and another run beside it."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import streamlit as st
 
 from dashboard import cache
 from dashboard.components import boundary, charts, ranking
-from dashboard.views import brush
+from dashboard.views import brush, compare
 from dashboard.views.shell import Screen
 
 
 def draw(screen: Screen) -> None:
     """Tabs; one that is closed computes nothing."""
-    distribution, table = st.tabs(["Distribution", "Table"], key="closer", on_change="rerun")
+    distribution, table, comparison = st.tabs(["Distribution", "Table", "Compare"], key="closer", on_change="rerun")
     with distribution, boundary.guard(cache.describe_fault, "distribution"):
         if distribution.open:
             brush.draw(screen)
@@ -22,6 +22,9 @@ def draw(screen: Screen) -> None:
     with table, boundary.guard(cache.describe_fault, "table"):
         if table.open:
             _table(screen)
+    with comparison, boundary.guard(cache.describe_fault, "compare"):
+        if comparison.open:
+            compare.draw(screen, _shown(screen))
 
 
 def _shown(screen: Screen) -> cache.Explanation:

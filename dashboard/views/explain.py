@@ -6,7 +6,7 @@ import streamlit as st
 
 from dashboard import cache, state
 from dashboard.components import boundary
-from dashboard.views import chosen, closer, hint, influences, predictions, refitting, shell, training
+from dashboard.views import chosen, closer, hint, influences, predictions, refitting, shell, solving, training
 
 
 def page() -> None:
@@ -24,9 +24,19 @@ def _draw(screen: shell.Screen) -> None:
         predictions.draw(screen)
         chosen.draw(screen)
     with right, boundary.guard(cache.describe_fault, "right"):
-        shown = None if chosen_part.failed else influences.draw(screen)
-        if shown is not None:
-            refitting.draw(screen, shown)
-            closer.draw(screen)
+        if not chosen_part.failed:
+            _answer(screen)
     if state.opened() is not None:
         training.show(screen)
+
+
+def _answer(screen: shell.Screen) -> None:
+    """The influence on the prediction, or the way to it."""
+    try:
+        shown = influences.draw(screen)
+    except cache.NotSolvedError as unsolved:
+        solving.draw(screen, unsolved)
+        return
+    if shown is not None:
+        refitting.draw(screen, shown)
+        closer.draw(screen)

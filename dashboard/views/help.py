@@ -68,6 +68,8 @@ KEYS = """
 | **N** | next prediction of the list |
 | **P** | previous prediction of the list |
 | **↑ ↓** | walk through the list once a cell of it is selected |
+| **S** | solve the prediction on screen, if that was stopped or failed |
+| **Q** | cancel the solve under way |
 | **F** | fit again without the ticked examples |
 | **X** | untick all examples |
 | **Space** | tick the card whose box is focused |
@@ -87,8 +89,12 @@ GLOSSARY = """
 - **Self-influence:** how much an example moves its own loss. High values are unusual examples, and often mislabels.
 - **Curvature:** how the training objective bends around the fitted parameters. It is inverted to get the scores.
 - **Damping:** a number added to the curvature before it is inverted; 0 where that is not needed.
-- **Residual:** how far the inversion is from exact; 0 is perfect.
+- **Residual:** how far the inversion is from exact, relative and on all training data; 0 is perfect, 1 is no answer.
+- **Run:** one method with its settings, applied to this model and data. A workspace can hold several.
+- **Spearman correlation:** how alike two orders of the training examples are: 1 the same, 0 unrelated, −1 reversed.
+- **Overlap:** how many of the strongest examples of one run are among the strongest of another.
 - **Leave-one-out:** fitting again without one example: what a score predicts.
 - **Slope:** of a line through actual against predicted changes; 1 is right in size, above 1 means predicted too small.
-- **Solved:** predictions whose scores are stored in this workspace.
+- **Solved:** predictions whose scores are stored in this workspace. *To do* in the list is solved when you pick it;
+  *none* needs the project's code, given by `influence open DIR --project FILE`.
 """

@@ -61,6 +61,13 @@ def _pages(shown: cache.Explanation) -> tuple[int, int]:
     return size, page
 
 
+def on_screen(shown: cache.Explanation) -> dict[str, list[int]]:
+    """Side -> ids of the training examples whose cards are on screen."""
+    size = state.value_of("cards-size") or SIZES[0]
+    first = (state.cards_page() - 1) * size
+    return {side: ids[first : first + size].tolist() for side, ids in shown.ranked.items()}
+
+
 def _turn() -> None:
     state.set_cards_page(state.value_of("cards-page-control"))
 

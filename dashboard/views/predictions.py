@@ -50,7 +50,8 @@ def _rows(screen: Screen, ids: list[int]) -> None:
     n_pages = -(-len(ids) // cache.PAGE)
     page = min(state.list_page() or cache.page_of(ids, screen.test_id), n_pages)
     shown = ids[(page - 1) * cache.PAGE : page * cache.PAGE]
-    table = cache.list_table(cache.frame(screen.folder, "test"), shown, screen.class_names, screen.test_id)
+    marks = cache.marks(screen.folder, screen.run.id, shown)
+    table = cache.list_table(cache.frame(screen.folder, "test"), shown, screen.class_names, screen.test_id, marks)
     key = f"list-{screen.folder.name}-{hash(state.filters())}-{page}-{state.list_epoch()}"
     selected = shown.index(screen.test_id) if screen.test_id in shown else None
     with st.container(key="test-list"):

@@ -77,10 +77,10 @@ def _open() -> Screen | None:
 
 def _header(screen: Screen) -> None:
     names = cache.workspace_names()
-    runs = {run.id: f"{run.title}, damping {cache.number(run.damping)}" for run in screen.workspace.runs}
+    runs = cache.run_names(screen.folder)
     menus = [
         _workspace_menu(screen.folder.name, names),
-        header.Menu("Run", list(runs), state.control("run-menu", screen.run.id), _choose_run, runs.__getitem__),
+        header.Menu("Run", list(runs), state.control("run-menu", screen.run.id), _choose_run, runs.__getitem__, 280),
     ]
     header.draw(screen.workspace.manifest.title, menus, len(state.picked()), state.clear_picks)
 

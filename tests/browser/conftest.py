@@ -14,6 +14,7 @@ import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
 import demo_models
+from influence_core.methods import Exact
 from influence_core.store import Workspace, build
 from tests.benchmarks.serving import FLAGS, environment_of, serving, wait_until_healthy
 from tests.browser.pages import Dashboard
@@ -29,13 +30,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def workspaces(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Workspace]:
-    """By name: two demos, hostile texts, and one that was damaged after it was built."""
+    """By name: three demos, hostile texts, digits with two runs, and one that was damaged after it was built."""
     folder = tmp_path_factory.mktemp("workspaces")
     built = {
         name: build(demo_models.load(name), folder / name, project_ref=f"demo:{name}")
         for name in ("digits", "breast-cancer", "diabetes")
     }
     built["hostile"] = build(hostile_project(), folder / "hostile")
+    shutil.copytree(folder / "digits", folder / "two-runs")
+    built["two-runs"] = build(
+        demo_models.load("digits"), folder / "two-runs", Exact(damping=0.01), project_ref="demo:digits"
+    )
     damaged = build(demo_models.load("diabetes"), folder / "damaged", project_ref="demo:diabetes")
     table = damaged.path / "examples" / "test.arrow"
     table.write_bytes(table.read_bytes()[:1000])

@@ -309,5 +309,5 @@ def test_help_names_every_key() -> None:
     page = AppTest.from_function(script, default_timeout=TIMEOUT).run()
     assert not page.exception
     text = shown(page)
-    for key in ("**N**", "**P**", "**F**", "**X**", "**Esc**"):
+    for key in ("**N**", "**P**", "**S**", "**Q**", "**F**", "**X**", "**Esc**"):
         assert key in text
