@@ -6,7 +6,6 @@ parameters, buffers, flags, hooks and mode whatever happens here.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,25 +16,11 @@ from torch import Tensor, nn
 from torch.func import functional_call, grad, hessian, jacrev, jvp, vjp, vmap
 from torch.utils._pytree import tree_map
 
-from influence_core.errors import ProjectError
 from influence_core.parameters import ParameterVector
 from influence_core.project import Dataset, Project, batches, cast
 from influence_core.target import Target
 from influence_core.task import Batch, Task
-
-
-def private_copy(model: nn.Module, dtype: torch.dtype) -> nn.Module:
-    """An independent copy of the model in ``dtype``.
-
-    Raises:
-        ProjectError: If the model cannot be copied.
-    """
-    try:
-        return copy.deepcopy(model).to(dtype)
-    except Exception as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        msg = f"The model cannot be copied, and the engine never works on yours ({reason}); remove cached tensors."
-        raise ProjectError(msg) from error
+from influence_core.user_model import plain_attention, private_copy
 
 
 @dataclass(frozen=True)
@@ -78,7 +63,8 @@ class FunctionalModel:
         def model(*args: Any, **kwargs: Any) -> Any:
             return functional_call(self.module, self.vector.unflatten(theta), args, kwargs)
 
-        return self.task.outputs(model, batch)
+        with plain_attention():
+            return self.task.outputs(model, batch)
 
     def losses(self, theta: Tensor, batch: Batch) -> Tensor:
         """Training losses, shape ``(batch,)``."""

@@ -1,0 +1,39 @@
+"""How the engine touches a user's model: a copy of it, run so that every derivative exists."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from influence_core.errors import ProjectError
+
+
+def private_copy(model: nn.Module, dtype: torch.dtype) -> nn.Module:
+    """An independent copy of the model in ``dtype``.
+
+    Raises:
+        ProjectError: If the model cannot be copied.
+    """
+    try:
+        return copy.deepcopy(model).to(dtype)
+    except Exception as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        msg = f"The model cannot be copied, and the engine never works on yours ({reason}); remove cached tensors."
+        raise ProjectError(msg) from error
+
+
+@contextmanager
+def plain_attention() -> Iterator[None]:
+    """Attention by plain operations: its fused kernels have no forward-mode derivative."""
+    was_fast = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        with sdpa_kernel(SDPBackend.MATH):
+            yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(was_fast)
