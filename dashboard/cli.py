@@ -6,7 +6,6 @@ Commands import what they need when they run: torch takes seconds, and a demo th
 # ruff: noqa: PLC0415  (the imports inside commands, for the reason above)
 from __future__ import annotations
 
-import errno
 import logging
 import os
 import shlex
@@ -14,22 +13,14 @@ import sys
 import traceback
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
-from rich.console import Console, RenderableType
-from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 from dashboard.services import address as address_service
 from dashboard.services import catalogue, demos, faults, serve
+from dashboard.terminal import Steps, explained, say, show
 
-if TYPE_CHECKING:
-    from types import TracebackType
-
-    from dashboard.services.builds import Progress as Step
-
-UNUSABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT)
-FILE_WIDTH = 160  # columns of a table that goes to a file or a pipe
 STOPPED = "Stopped; what is done is kept, and the same command goes on from there."
 
 app = typer.Typer(
@@ -114,78 +105,11 @@ def main(arguments: list[str] | None = None) -> int:
     except Exception as error:
         if debug:
             traceback.print_exception(error)
-        code, sentence = _explained(error)
-        _say(sentence)
+        code, sentence = explained(error)
+        say(sentence)
     if code == 130:  # noqa: PLR2004
-        _say(STOPPED)
+        say(STOPPED)
     return int(code)
-
-
-def _explained(error: Exception) -> tuple[int, str]:
-    """Exit code and sentence of an error."""
-    if hasattr(error, "format_message"):  # what Typer says of a command line that makes no sense
-        return 2, f"{str(error.format_message()).rstrip('.')}; see `influence --help`."
-    if isinstance(error, OSError) and error.errno in UNUSABLE:
-        return (
-            2,
-            f"{error.filename or 'A file'} cannot be used ({error.strerror}); change that and try again.",
-        )
-    fault = faults.describe(error)
-    if not fault.log_id:
-        return 2, fault.sentence
-    reason = f"{type(error).__name__}: {error}".rstrip(".: ")
-    return 1, f"This is our fault, not yours ({reason}); add --debug to see where, and please report it."
-
-
-def _say(message: str) -> None:
-    """One line on standard error; a name in it may hold control or direction characters."""
-    visible = "".join(c if c.isprintable() else " " for c in message)
-    typer.echo(" ".join(visible.split()), err=True)
-
-
-def _show(result: RenderableType) -> None:
-    width = None if sys.stdout.isatty() else FILE_WIDTH
-    Console(file=sys.stdout, width=width, markup=False, emoji=False, highlight=False).print(result)
-
-
-class _Steps:
-    """Progress on standard error: bars with the time left in a terminal, one line a step elsewhere."""
-
-    def __init__(self) -> None:
-        console = Console(stderr=True, markup=False, emoji=False, highlight=False)
-        columns = (
-            TextColumn("{task.description}", markup=False),
-            BarColumn(),
-            TextColumn("{task.fields[left]}"),
-        )
-        self.bars = Progress(*columns, console=console, disable=not console.is_terminal)
-        self.tasks: dict[str, TaskID] = {}
-
-    def __enter__(self) -> _Steps:
-        self.bars.start()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self.bars.stop()
-
-    def __call__(self, step: Step) -> None:
-        """Show where a build is."""
-        if step.stage not in self.tasks:
-            self.tasks[step.stage] = self.bars.add_task(step.stage, left="")
-            if self.bars.disable:
-                self.say(f"{step.stage} ...")
-        left = "" if step.seconds_left is None else f"{step.seconds_left:.0f} s left"
-        finished = step.done == step.total
-        self.bars.update(
-            self.tasks[step.stage], completed=step.done, total=step.total, left="done" if finished else left
-        )
-
-    def say(self, message: str) -> None:
-        """A message above the bars."""
-        if self.bars.disable:
-            _say(message)
-        else:
-            self.bars.console.print(message)
 
 
 @app.callback(invoke_without_command=True)
@@ -211,7 +135,7 @@ def demo(
     address = address_service.Address.choose(address_service.LOOPBACK, port)
     wanted = demos.DemoFolder(name)
     if wanted.problem() is not None:
-        with _Steps() as steps:
+        with Steps() as steps:
             steps.say(f"Building the demo {name}; the next time it opens at once.")
             from dashboard.services import builds
 
@@ -236,7 +160,7 @@ def build(
     ] = None,
 ) -> None:
     """Compute the influence of all training examples and keep it in a folder."""
-    with _Steps() as steps:
+    with Steps() as steps:
         from dashboard.services import builds
 
         settings = {
@@ -248,8 +172,8 @@ def build(
         order = builds.Order(project, method.value, settings, test_limit)
         made = builds.build_order(order, out, steps)
     solved = len(made.run().solved)
-    _say(f"{out} is ready: {solved:,} of {made.manifest.n_test:,} test predictions are solved.")
-    _say(f"Next: `influence open {shlex.quote(str(out))}`")
+    say(f"{out} is ready: {solved:,} of {made.manifest.n_test:,} test predictions are solved.")
+    say(f"Next: `influence open {shlex.quote(str(out))}`")
 
 
 @app.command("open")
@@ -263,7 +187,7 @@ def open_workspace(
     """Open a workspace in the browser."""
     address = address_service.Address.choose(host, port)
     if not address.is_loopback:
-        _say(f"Warning: everyone who can reach {host} can read this workspace; there is no password.")
+        say(f"Warning: everyone who can reach {host} can read this workspace; there is no password.")
     from dashboard.services import inventory
 
     inventory.checked(folder, project)
@@ -275,7 +199,7 @@ def info(folder: Folder) -> None:
     """Say what a workspace holds, and check its files."""
     from dashboard.services import inventory
 
-    _show(inventory.described(folder))
+    show(inventory.described(folder))
 
 
 @app.command()
@@ -295,12 +219,12 @@ def explain(
     from dashboard.services.opened import Workspace
 
     question = explanation.Question(test, run, target, measure.value, damping, top)
-    with _Steps() as steps:
-        explained = on_demand.explain_or_solve(Workspace(folder), question, project, steps)
+    with Steps() as steps:
+        answered = on_demand.explain_or_solve(Workspace(folder), question, project, steps)
     if form is Format.table:
-        _show(explanation.as_table(explained))
+        show(explanation.as_table(answered))
     else:
-        text = explanation.as_csv(explained) if form is Format.csv else explanation.as_json(explained.answer)
+        text = explanation.as_csv(answered) if form is Format.csv else explanation.as_json(answered.answer)
         typer.echo(text.rstrip("\n"))
 
 
@@ -315,7 +239,7 @@ def scores(
     from dashboard.services.opened import Workspace
 
     workspace = Workspace(folder)
-    _say(score_files.export(workspace, workspace.run(run), out))
+    say(score_files.export(workspace, workspace.run(run), out))
 
 
 @app.command()
@@ -328,14 +252,14 @@ def methods(
     if form is ListFormat.json:
         typer.echo(inventory.methods_as_json())
     else:
-        _show(inventory.methods_as_table())
+        show(inventory.methods_as_table())
 
 
 def _serve(folder: Path, address: address_service.Address, *, project: str = "", no_browser: bool) -> None:
     url = address.url(catalogue.register(folder))
 
     def ready() -> None:
-        _say(f"The dashboard is at {url} (Ctrl-C stops it)")
+        say(f"The dashboard is at {url} (Ctrl-C stops it)")
         if not no_browser:
             serve.open_browser(url)
 

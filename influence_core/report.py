@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 
 import torch
@@ -53,11 +53,14 @@ class SolveReport:
         legs: One a solver, in order.
         trace: Step and relative residual on the full data at every check, over all legs.
         tolerance: The relative residual that was asked for.
+        seconds: Wall-clock time of the block of columns that it was solved in; None once read from a file, whose
+            bytes must not depend on it.
     """
 
     legs: tuple[Leg, ...]
     trace: tuple[tuple[int, float], ...]
     tolerance: float
+    seconds: float | None = field(default=None, compare=False)
 
     @property
     def residual(self) -> float:

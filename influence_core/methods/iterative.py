@@ -6,6 +6,7 @@ training examples is one forward-mode pass over the data.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
@@ -171,8 +172,8 @@ class IterativeAttributor:
             CurvatureError: If the curvature is indefinite under the damping.
         """
         fitted, task = self.fitted, self.fitted.project.task
-        columns = self._gradients(test_ids, target)
-        solution = fitted.method.solve(fitted.curvature, columns, self.spectrum, tick)
+        columns, started = self._gradients(test_ids, target), time.perf_counter()
+        solution = fitted.method.solve(fitted.curvature, columns, self.spectrum, tick).timed(started)
         products = self._along(solution.vectors)
         return scores.InfluenceScores(
             values=scores.scale(products.mT, self.n_train, target),

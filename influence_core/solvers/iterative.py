@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import torch
@@ -31,6 +32,11 @@ class Solution:
 
     vectors: Tensor
     reports: tuple[SolveReport, ...]
+
+    def timed(self, started: float) -> Solution:
+        """The same, with the seconds since ``started``, a reading of ``time.perf_counter``."""
+        seconds = time.perf_counter() - started
+        return Solution(self.vectors, tuple(replace(report, seconds=seconds) for report in self.reports))
 
     def replaced(self, places: list[int], by: Solution) -> Solution:
         """The same with some columns solved by another solver."""
