@@ -215,16 +215,16 @@ def explain(
     project: Code = None,
 ) -> None:
     """List the training examples that helped and harmed one prediction most; solve it first if need be."""
-    from dashboard.services import explanation, on_demand
+    from dashboard.services import answer_forms, explanation, on_demand
     from dashboard.services.opened import Workspace
 
     question = explanation.Question(test, run, target, measure.value, damping, top)
     with Steps() as steps:
         answered = on_demand.explain_or_solve(Workspace(folder), question, project, steps)
     if form is Format.table:
-        show(explanation.as_table(answered))
+        show(answer_forms.as_table(answered))
     else:
-        text = explanation.as_csv(answered) if form is Format.csv else explanation.as_json(answered.answer)
+        text = answer_forms.as_csv(answered) if form is Format.csv else answer_forms.as_json(answered.answer)
         typer.echo(text.rstrip("\n"))
 
 

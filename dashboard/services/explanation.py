@@ -1,30 +1,19 @@
-"""One prediction explained, outside the browser: an object, and its forms as JSON, CSV and table."""
+"""One prediction explained, outside the browser."""
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, cast
 
-from rich.console import Group
-from rich.table import Table
-from rich.text import Text
-
+from dashboard.services.named import find_class, find_test
 from dashboard.services.trust import ICONS, trust
 from dashboard.services.trust import stalled as why_stalled
-from dashboard.services.wording import class_name, number, percent, plain, signed
-from influence_core.errors import TargetError, UnknownNameError
+from dashboard.services.wording import number, percent
 from influence_core.scores import InfluenceScores, Ranked, Words, words
 from influence_core.store import Example, Run, Workspace
-from influence_core.target import Measure, Of, Target
-
-FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet runs a cell that starts so
-LISTED = 20  # names in a message
-KEY_WIDTH = 40
+from influence_core.target import Measure, Target
 
 Label = str | float | None
 
@@ -117,9 +106,6 @@ class Explained:
     totals: tuple[float, float]
 
 
-# --- ask ----------------------------------------------------------------------------------------------------
-
-
 def explain(workspace: Workspace, question: Question) -> Explained:
     """Ask one question.
 
@@ -150,51 +136,6 @@ def explain(workspace: Workspace, question: Question) -> Explained:
     said = words(target, manifest.kind, manifest.class_names, label=example.label, prediction=example.prediction)
     totals = (float(values.clamp_min(0).sum()), float(-values.clamp_max(0).sum()))
     return Explained(answer, said, _trust(run, found, stalled=stalled, stored=stored), totals)
-
-
-def find_test(workspace: Workspace, text: str) -> int:
-    """The row id of a test example that was named by its id or its key; an id goes first.
-
-    Raises:
-        UnknownNameError: If there is no such example, or the key is that of several.
-    """
-    n_test = workspace.manifest.n_test
-    if text.isdecimal() and int(text) < n_test:
-        return int(text)
-    ids = [int(i) for i in (workspace.test.frame()["key"] == text).to_numpy().nonzero()[0]]
-    if not ids:
-        msg = f"There is no test example '{text}'; give a row id from 0 to {n_test - 1}, or an example's key."
-        raise UnknownNameError(msg)
-    if len(ids) > 1:
-        msg = f"{len(ids)} test examples have the key '{text}'; give a row id: {listed(ids)}."
-        raise UnknownNameError(msg)
-    return ids[0]
-
-
-def find_class(text: str, kind: str, class_names: Sequence[str]) -> Of:
-    """The class of ``--target``: a word, a name, or an index if no class has that name.
-
-    Raises:
-        UnknownNameError: If there is no such class.
-        TargetError: If the task has no classes.
-    """
-    if text in ("true", "predicted"):
-        return "true" if text == "true" else "predicted"
-    if kind != "classification":
-        msg = f"A {kind} task has no classes, so the target '{text}' means nothing; use 'true'."
-        raise TargetError(msg)
-    if text in class_names:
-        return class_names.index(text)
-    if text.isdecimal() and int(text) < len(class_names):
-        return int(text)
-    msg = f"There is no class '{text}'; choose true, predicted, or one of {listed(class_names)}."
-    raise UnknownNameError(msg)
-
-
-def listed(names: Sequence[object]) -> str:
-    """The first names, and how many more there are."""
-    more = f" and {len(names) - LISTED:,} more" if len(names) > LISTED else ""
-    return ", ".join(plain(name) for name in names[:LISTED]) + more
 
 
 def _asked(example: Example, found: InfluenceScores, class_names: Sequence[str]) -> dict[str, Any]:
@@ -244,64 +185,3 @@ def _trust(run: Run, found: InfluenceScores, *, stalled: bool, stored: bool) -> 
         f"{percent(run.report.coverage)} of parameters covered"
     )
     return " ".join([f"{ICONS[state]} {state}: {sentence}", f"({facts})", *overall.notes])
-
-
-# --- say ----------------------------------------------------------------------------------------------------
-
-
-def as_json(answer: Answer) -> str:
-    """One object; a number that is none is null."""
-    return json.dumps(asdict(answer), indent=2, allow_nan=False)
-
-
-def as_csv(explained: Explained) -> str:
-    """One line a training example: list, rank, train_id, key, score, label; no cell is a formula."""
-    file = io.StringIO()
-    writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(["list", "rank", "train_id", "key", "score", "label"])
-    for name, rows in _lists(explained):
-        writer.writerows([_cell(name), r.rank, r.train_id, _cell(r.key), r.score, _cell(r.label)] for r in rows)
-    return file.getvalue()
-
-
-def _lists(explained: Explained) -> list[tuple[str, list[Row]]]:
-    answer, said = explained.answer, explained.words
-    return [(said.positive, answer.helpful), (said.negative, answer.harmful)]
-
-
-def _cell(value: Label) -> Label:
-    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
-
-
-def as_table(explained: Explained) -> Group:
-    """For a terminal; every text of the data is shown as it is, never as markup."""
-    answer, said = explained.answer, explained.words
-    name = _text(answer.label), _text(answer.prediction)
-    parts: list[Text | Table] = [
-        Text(f"Test example {answer.test_id}, {plain(answer.key)}: label {name[0]}, prediction {name[1]}"),
-        Text(f"Explained: {plain(said.measured)}. {plain(said.meaning, longest=200)}"),
-    ]
-    for (title, rows), total in zip(_lists(explained), explained.totals, strict=True):
-        parts.append(_ranking(plain(title), rows, answer.unit, total))
-    return Group(*parts, Text(explained.trust))
-
-
-def _ranking(title: str, rows: list[Row], unit: str, total: float) -> Table | Text:
-    if not rows:
-        return Text(f"{_sentence_case(title)}: none")
-    table = Table(title=Text(_sentence_case(title)), title_justify="left")
-    for name in ("rank", "key", "id", "label", "score", "share"):
-        table.add_column(Text(name), justify="left" if name in ("key", "label") else "right")
-    for row in rows:
-        cells = [str(row.rank), plain(row.key, KEY_WIDTH), str(row.train_id), _text(row.label)]
-        shown = [*cells, signed(row.score, unit), percent(abs(row.score) / total)]
-        table.add_row(*(Text(cell) for cell in shown))
-    return table
-
-
-def _sentence_case(title: str) -> str:
-    return title[:1].upper() + title[1:]
-
-
-def _text(label: Label) -> str:
-    return plain(label) if isinstance(label, str) else class_name(label, [])

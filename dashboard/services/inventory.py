@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from dashboard.services import projects
-from dashboard.services.explanation import listed
+from dashboard.services.named import listed
 from dashboard.services.wording import count as counted
 from dashboard.services.wording import number, percent, plain
 from influence_core.methods import METHODS, Method

@@ -8,7 +8,8 @@ from contextlib import redirect_stdout
 from typing import cast
 
 from dashboard.services import projects
-from dashboard.services.explanation import Explained, Question, explain, find_class, find_test
+from dashboard.services.explanation import Explained, Question, explain
+from dashboard.services.named import find_class, find_test
 from influence_core.errors import NotSolvedError
 from influence_core.store import OnDemand, Progress, Workspace
 from influence_core.target import Measure, Target

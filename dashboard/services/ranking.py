@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from dashboard.services.explanation import FORMULA
+from dashboard.services.answer_forms import FORMULA
 from dashboard.services.influence import Explanation
 from dashboard.services.wording import class_name, plain
 

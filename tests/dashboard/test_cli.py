@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 from dashboard.cli import main
-from dashboard.services.explanation import Question, as_json, explain
+from dashboard.services.answer_forms import as_json
+from dashboard.services.explanation import Question, explain
 from influence_core.methods import METHODS
 from influence_core.store import Workspace
 

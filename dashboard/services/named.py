@@ -1,0 +1,57 @@
+"""What a user calls a test example or a class, found in a workspace."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from dashboard.services.wording import plain
+from influence_core.errors import TargetError, UnknownNameError
+from influence_core.store import Workspace
+from influence_core.target import Of
+
+LISTED = 20  # names in a message
+
+
+def find_test(workspace: Workspace, text: str) -> int:
+    """The row id of a test example that was named by its id or its key; an id goes first.
+
+    Raises:
+        UnknownNameError: If there is no such example, or the key is that of several.
+    """
+    n_test = workspace.manifest.n_test
+    if text.isdecimal() and int(text) < n_test:
+        return int(text)
+    ids = [int(i) for i in (workspace.test.frame()["key"] == text).to_numpy().nonzero()[0]]
+    if not ids:
+        msg = f"There is no test example '{text}'; give a row id from 0 to {n_test - 1}, or an example's key."
+        raise UnknownNameError(msg)
+    if len(ids) > 1:
+        msg = f"{len(ids)} test examples have the key '{text}'; give a row id: {listed(ids)}."
+        raise UnknownNameError(msg)
+    return ids[0]
+
+
+def find_class(text: str, kind: str, class_names: Sequence[str]) -> Of:
+    """The class of ``--target``: a word, a name, or an index if no class has that name.
+
+    Raises:
+        UnknownNameError: If there is no such class.
+        TargetError: If the task has no classes.
+    """
+    if text in ("true", "predicted"):
+        return "true" if text == "true" else "predicted"
+    if kind != "classification":
+        msg = f"A {kind} task has no classes, so the target '{text}' means nothing; use 'true'."
+        raise TargetError(msg)
+    if text in class_names:
+        return class_names.index(text)
+    if text.isdecimal() and int(text) < len(class_names):
+        return int(text)
+    msg = f"There is no class '{text}'; choose true, predicted, or one of {listed(class_names)}."
+    raise UnknownNameError(msg)
+
+
+def listed(names: Sequence[object]) -> str:
+    """The first names, and how many more there are."""
+    more = f" and {len(names) - LISTED:,} more" if len(names) > LISTED else ""
+    return ", ".join(plain(name) for name in names[:LISTED]) + more
