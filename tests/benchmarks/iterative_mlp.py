@@ -67,7 +67,7 @@ def refused() -> Figure:
         try:
             kind(damping=DAMPING, curvature="hessian").fit(subject)
         except CurvatureError as error:
-            said += f"{lowest:.2g}" in str(error)
+            said += f"lowest eigenvalue is {lowest:.3g}," in str(error)
     return Figure("refusals that name the lowest eigenvalue", said, least=2, note=f"it is {lowest:.4f}")
 
 
