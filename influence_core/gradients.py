@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, grad, hessian, jacrev, jvp, vjp, vmap
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._pytree import tree_map
 
 from influence_core.errors import ProjectError
@@ -36,6 +38,23 @@ def private_copy(model: nn.Module, dtype: torch.dtype) -> nn.Module:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         msg = f"The model cannot be copied, and the engine never works on yours ({reason}); remove cached tensors."
         raise ProjectError(msg) from error
+
+
+@contextmanager
+def plain_attention() -> Iterator[None]:
+    """Attention by its formula: the fused kernels have no forward-mode derivative."""
+    before = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        with sdpa_kernel(SDPBackend.MATH):
+            yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(before)
+
+
+def _hold_padding(padding: int, _: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> Tensor:
+    """The padding vector is never trained: torch knows that in reverse mode, and forgets it in forward mode."""
+    return torch.where((args[0] == padding)[..., None], output.detach(), output)
 
 
 @dataclass(frozen=True)
@@ -62,6 +81,9 @@ class FunctionalModel:
         """Copy the project's model and read its parameters."""
         vector = ParameterVector.of(project.model, project.attributed)
         module = private_copy(project.model, dtype)
+        for layer in module.modules():
+            if isinstance(layer, nn.Embedding) and layer.padding_idx is not None:
+                layer.register_forward_hook(partial(_hold_padding, layer.padding_idx))
         theta = vector.flatten({name: p.detach() for name, p in module.named_parameters()})
         return cls(module.requires_grad_(requires_grad=False), project.task, vector, theta.clone(), dtype)
 
@@ -78,7 +100,8 @@ class FunctionalModel:
         def model(*args: Any, **kwargs: Any) -> Any:
             return functional_call(self.module, self.vector.unflatten(theta), args, kwargs)
 
-        return self.task.outputs(model, batch)
+        with plain_attention():
+            return self.task.outputs(model, batch)
 
     def losses(self, theta: Tensor, batch: Batch) -> Tensor:
         """Training losses, shape ``(batch,)``."""
@@ -101,6 +124,13 @@ class FunctionalModel:
 
         return self._per_example(grad(measure), batch)
 
+    def measurement_gradient(self, one: Batch, target: Target) -> Tensor:
+        """Gradient of the measurement of a batch of one, shape ``(p,)``; recurrent layers have it too."""
+        measured: Tensor = grad(lambda theta: self.task.measurements(self.outputs(theta, one), one, target)[0])(
+            self.theta
+        )
+        return measured
+
     def output_jacobians(self, batch: Batch) -> Tensor:
         """Jacobian of each example's outputs, shape ``(batch, outputs, p)``."""
 
@@ -114,7 +144,11 @@ class FunctionalModel:
 
         def one(output: Tensor, example: Batch) -> Tensor:
             alone = tree_map(lambda t: t.unsqueeze(0), example)
-            return hessian(lambda z: self.task.losses(z.unsqueeze(0), alone)[0])(output)  # type: ignore[no-any-return]
+
+            def loss(flat: Tensor) -> Tensor:
+                return self.task.losses(flat.view(1, *output.shape), alone)[0]
+
+            return hessian(loss)(output.reshape(-1))  # type: ignore[no-any-return]
 
         return vmap(one)(self.outputs(self.theta, batch), batch)
 
@@ -164,7 +198,8 @@ class FunctionalModel:
         probe = torch.randn(self.vector.size, 1, dtype=self.dtype, generator=torch.Generator().manual_seed(0))
         diagonal = self._penalty_products(torch.ones_like(probe))
         expected, error = self._penalty_products(probe), 100 * torch.finfo(self.dtype).eps
-        return diagonal if (diagonal * probe - expected).norm() <= error * expected.norm() else None
+        is_diagonal = ((diagonal * probe - expected).abs() <= error * expected.abs()).all()  # whatever their scales
+        return diagonal if is_diagonal else None
 
     def _penalty_products(self, directions: Tensor) -> Tensor:
         return self._hessian_products(lambda theta: self.penalty(theta) + 0 * theta.square().sum(), directions)
