@@ -87,7 +87,7 @@ class Lissa:
         known = definite(curvature, self.damping, dtype, tick)
         largest = []
         for ids in islice(batches(curvature.n, self.batch, self.seed), SAMPLED):
-            one = ends(lambda v, ids=ids: curvature.matvec(v, ids), curvature.size, dtype, lowest=False)  # type: ignore[misc]
+            one = ends(lambda v, ids=ids: curvature.matvec(v, ids), curvature.size, dtype, lowest=None)  # type: ignore[misc]
             largest.append(one.largest)
         return known | {"sampled": torch.tensor(sum(largest) / len(largest), dtype=torch.float64)}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -130,6 +131,26 @@ def test_conjugate_gradients_equal_the_dense_solve() -> None:
     assert all(r.converged for r in solution.reports)
 
 
+def test_conjugate_gradients_wait_for_a_residual_that_rises_first() -> None:
+    curvature = spread(torch.logspace(-2, 3, 300))
+    solution = CGSolver(0.01, 1e-2).solve(curvature, torch.randn(300, 2))
+    for report in solution.reports:
+        best_early = min(value for step, value in report.trace if step <= 60)
+        assert best_early >= 1  # nothing to see after 60 steps
+        assert report.converged
+
+
+@pytest.mark.parametrize("make", [lambda c: lissa(c, tolerance=1e-3), lambda c: CGSolver(0.1, 1e-3)])
+def test_the_size_of_a_right_hand_side_is_no_matter_in_float32(make: object) -> None:
+    curvature = noisy()
+    columns = (torch.randn(12, 1) * torch.tensor([1.0, 1e-25, 1e25])).float()  # whose squares float32 cannot hold
+    solution = make(curvature).solve(curvature, columns)  # type: ignore[operator]
+    expected = solved(curvature, 0.1, columns.double())
+    for i, report in enumerate(solution.reports):
+        assert report.converged
+        assert oracles.relative(solution.vectors[:, i], expected[:, i]) < 1e-2
+
+
 def test_conjugate_gradients_name_a_direction_of_negative_curvature() -> None:
     curvature = spread(torch.tensor([-0.5, 0.2, 1.0, 3.0]))
     with pytest.raises(CurvatureError, match=r"direction of curvature -0\.\d+, so damping 0\.1 .* at least"):
@@ -215,6 +236,30 @@ def test_lanczos_finds_both_ends() -> None:
     indefinite = torch.cat([torch.tensor([-0.7]), torch.rand(79) * 5])
     found = ends(spread(indefinite).matvec, 80, torch.float64)
     assert found.lowest == pytest.approx(-0.7, rel=1e-3)
+
+
+@pytest.mark.parametrize("lowest", [-0.1, -0.5])
+def test_lanczos_finds_a_low_end_that_is_small_beside_the_largest(lowest: float) -> None:
+    values = torch.cat([torch.tensor([lowest]), torch.rand(400) * 0.5, torch.logspace(-1, 3, 99)])
+    found = ends(spread(values).matvec, 500, torch.float64, lowest=1e-3)
+    assert found.lowest == pytest.approx(lowest, abs=1e-3)
+    assert found.largest == pytest.approx(1000, rel=1e-3)
+    assert ends(spread(values).matvec, 500, torch.float64, lowest=None).steps <= 30  # the largest alone is quick
+
+
+def test_a_product_that_is_not_a_number_is_named() -> None:
+    with pytest.raises(CurvatureError, match=r"product with the curvature holds NaN .*square root"):
+        ends(lambda v: v * torch.nan, 10, torch.float64)
+
+
+def test_what_an_unsolved_answer_advises_would_do() -> None:
+    curvature = noisy()
+    for steps in (3, 4, 5, 6):
+        report = CGSolver(0.1, 1e-9, steps=steps).solve(curvature, torch.randn(12, 1)).reports[0]
+        advised = re.search(r"a tolerance of ([\d.e-]+),? ?", report.advice)
+        assert (advised is None) == (report.residual >= 0.1)
+        if advised is not None:
+            assert report.residual <= float(advised[1].rstrip("."))
 
 
 def test_lanczos_survives_a_space_that_ends_early() -> None:
