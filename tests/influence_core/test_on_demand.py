@@ -243,7 +243,7 @@ def test_other_attributed_parameters_are_another_project(tmp_path: Path) -> None
     [
         ("arnoldi", {}, "the method 'arnoldi'"),
         ("cg", {"sketch": 3}, "'cg' with sketch"),
-        ("cg", {"curvature": "x"}, ""),
+        ("cg", {"curvature": "x"}, "has no curvature 'x'"),
     ],
 )
 def test_a_run_of_a_newer_program_is_read_and_not_added_to(
