@@ -42,8 +42,8 @@ class Lissa:
         curvature: ``gauss-newton``, which is never indefinite, or ``hessian``.
         tolerance: Relative residual on the full data at which an answer counts as solved.
         finish: ``cg`` lets conjugate gradients take over from an estimate that stays above the tolerance.
-        batch: Examples of a mini-batch.
-        passes: Most passes over the data.
+        batch: Most examples of a mini-batch.
+        passes: Most passes over the data by mini-batches; a look at the residual, one a round, comes on top.
         seed: Of the mini-batches.
         rows: Examples in memory at once.
         precision: Of all numbers.

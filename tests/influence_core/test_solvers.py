@@ -77,6 +77,28 @@ def test_the_noise_of_mini_batches_has_no_floor() -> None:
     assert oracles.relative(solution.vectors, solved(curvature, 0.1, columns)) < 1e-4
 
 
+def test_a_row_more_than_fills_the_mini_batches_is_no_harm() -> None:
+    curvature = noisy(p=200, n=513)
+    columns = torch.randn(200, 2)
+    samples = [next_batch for _, next_batch in zip(range(10), batches(513, 128, 0), strict=False)]
+    assert {len(ids) for ids in samples if ids is not None} == {102, 103}
+    assert sorted(row for ids in samples[:5] for row in ids or []) == list(range(513))
+    full = [float(torch.linalg.eigvalsh(curvature.matvec(torch.eye(200), ids))[-1]) for ids in samples[:4]]
+    solver = lissa(curvature, scale=max(full) + 0.1, batch=128, passes=40, tolerance=1e-3)
+    assert all(report.converged for report in solver.solve(curvature, columns).reports)
+
+
+@pytest.mark.parametrize(("n", "batch", "passes"), [(64, 16, 3), (64, 64, 5), (30, 16, 1)])
+def test_passes_are_the_most_passes(n: int, batch: int, passes: int) -> None:
+    ticks: list[tuple[int, int]] = []
+    most = passes * -(-n // batch)
+    curvature = noisy(n=n)
+    solver = lissa(curvature, batch=batch, passes=passes, tolerance=1e-9)
+    solution = solver.solve(curvature, torch.randn(12, 1), lambda done, total: ticks.append((done, total)))
+    assert ticks == [(step, most) for step in range(1, most + 1)]
+    assert solution.reports[0].steps == most
+
+
 def test_the_reported_residual_is_the_true_one_on_the_full_data() -> None:
     curvature = noisy()
     columns = torch.randn(12, 4)
