@@ -80,6 +80,7 @@ class _Block:
         self.outcome = [Outcome.OUT_OF_STEPS] * m
         self.trace: list[list[tuple[int, float]]] = [[] for _ in range(m)]
         self.best = [float("inf")] * m  # residual so far
+        self.largest = 0.0  # damped curvature that was met along a search direction
 
     def descend(self, vectors: Tensor, residuals: Tensor, tick: Tick) -> None:
         """Step the open columns of ``vectors`` in place until each is done."""
@@ -90,7 +91,8 @@ class _Block:
         while self.left:
             product = damped(self.curvature, self.solver.damping, search[:, self.left])
             along = (search[:, self.left] * product).sum(dim=0)
-            self._refuse_negative(search[:, self.left], along)
+            able = self._is_curved(search[:, self.left], along)
+            product, along = product[:, able], along[able]
             size = squares[self.left] / along
             vectors[:, self.left] += size * search[:, self.left]
             now[:, self.left] -= size * product
@@ -137,12 +139,20 @@ class _Block:
             return Outcome.DIVERGED
         return Outcome.OUT_OF_STEPS if self.steps[column] >= self.solver.steps else None
 
-    def _refuse_negative(self, search: Tensor, along: Tensor) -> None:
-        squares = search.square().sum(dim=0)
-        found = (along / squares)[(along <= 0) & (squares > 0)]
-        if len(found):
-            value = float(found.min()) - self.solver.damping
+    def _is_curved(self, search: Tensor, along: Tensor) -> Tensor:
+        """Which columns can step: a curvature that is lost in rounding ends one, a negative one is refused."""
+        curved = along / search.square().sum(dim=0)
+        if bool(curved.isfinite().any()):
+            self.largest = max(self.largest, float(curved[curved.isfinite()].max()))
+        lost = 100 * torch.finfo(along.dtype).eps * self.largest
+        if bool((curved < -lost).any()):
+            value = float(curved[curved < -lost].min()) - self.solver.damping
             raise refuse_direction(value, self.solver.damping, is_hessian=isinstance(self.curvature, Hessian))
+        able = ~(curved <= 0)
+        for place in (~able).nonzero()[:, 0].tolist():
+            self.outcome[self.left[place]] = Outcome.STALLED
+        self.left = [column for column, steps in zip(self.left, able.tolist(), strict=True) if steps]
+        return able
 
     def _thousandths(self) -> int:
         """Progress of the slowest column, on the logarithm of its residual."""

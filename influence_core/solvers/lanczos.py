@@ -79,7 +79,7 @@ def _finite(product: Tensor) -> Tensor:
     if not bool(product.isfinite().all()):
         msg = (
             "A product with the curvature holds NaN or infinity; look for a function of the model or its loss without "
-            "a second derivative, such as the square root at 0, or use --precision float64."
+            "a second derivative, such as the square root at 0, or compute with precision='float64'."
         )
         raise CurvatureError(msg)
     return product

@@ -113,7 +113,7 @@ def test_digits_scores_equal_an_independent_closed_form(digits: Project) -> None
 def test_scores_equal_brute_force_autograd(name: str, curvature: str) -> None:
     """Dense Hessian and gradients by nested torch.autograd on the model itself, another code path altogether."""
     project = samples.sample(name)
-    damping = 0.5
+    damping = 20.0 if name == "attention" else 0.5  # its Hessian is indefinite below 8
     fitted = Exact(damping, curvature=curvature).fit(project)  # type: ignore[arg-type]
     parameters = [p for p in project.model.parameters() if p.requires_grad]
     train, test = _batch(project.train), _batch(project.test)

@@ -180,6 +180,18 @@ def test_conjugate_gradients_name_a_direction_of_negative_curvature() -> None:
     assert CGSolver(0.6, 1e-3).solve(curvature, torch.randn(4, 2)).reports[0].converged
 
 
+def test_rounding_is_not_taken_for_negative_curvature() -> None:
+    """Ten orders of magnitude, as features without a common scale have: float32 keeps seven."""
+    for seed in range(8):
+        torch.manual_seed(seed)
+        curvature = spread(torch.cat([torch.zeros(30), torch.logspace(0, 9, 10)]))
+        single = Dense(curvature.parts.float())
+        solution = CGSolver(1e-2, 1e-3).solve(single, torch.randn(40, 3).float())
+        left = solution.reports
+        assert all(report.converged or report.advice for report in left)
+        assert all(report.residual == report.residual for report in left)
+
+
 def test_a_tolerance_that_float32_cannot_meet_is_refused_or_reported() -> None:
     curvature = spread(torch.logspace(-6, 2, 30))
     columns = torch.randn(30, 2).float()
