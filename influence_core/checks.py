@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from influence_core.errors import ProjectError
+from influence_core.errors import MethodError, ProjectError
 from influence_core.gradients import FunctionalModel
 from influence_core.project import Project, Split, batches
 from influence_core.task import ClassificationTask, inputs_and_labels
@@ -16,8 +16,10 @@ def check_project(project: Project) -> None:
     """Raise ProjectError with one sentence at the first thing that does not fit."""
     for split in ("train", "test"):
         _check_split(project, split)
-    if project.model.training:
-        msg = "The model is in train mode, where dropout and batch norm change its outputs; call model.eval() first."
+    if any(layer.training for layer in project.model.modules()):
+        msg = (
+            "The model or a layer is in train mode, where dropout and batch norm change its outputs; call model.eval()."
+        )
         raise ProjectError(msg)
     for name, parameter in project.model.named_parameters():
         if not parameter.isfinite().all():
@@ -49,6 +51,28 @@ def check_batch_independence(model: FunctionalModel, project: Project) -> None:
                 "influence each other; use batch norm with running statistics in eval mode, or layer norm."
             )
             raise ProjectError(msg)
+
+
+def check_derivatives(model: FunctionalModel, project: Project, *, one_by_one: bool) -> None:
+    """Raise MethodError if a layer or the loss lacks a derivative that a method needs; tried on one training row.
+
+    Args:
+        model: The model as a function of its parameters.
+        project: Its data.
+        one_by_one: Whether the method needs every example's gradient by itself, which no recurrent layer of torch has.
+    """
+    _, batch = next(model.batches(project.train, 1, [0]))
+    try:
+        if one_by_one:
+            model.output_jacobians(batch)
+        directions = torch.ones(model.vector.size, 1, dtype=model.dtype)
+        model.loss_hessian_products(batch, directions)
+        model.loss_gauss_newton_products(batch, directions)
+    except RuntimeError as error:
+        reason = str(error).splitlines()[0]
+        others = "use the method cg, or " if one_by_one else ""
+        msg = f"A layer of the model or its loss lacks a derivative ({reason}); {others}write it with plain operations."
+        raise MethodError(msg) from error
 
 
 def _check_split(project: Project, split: Split) -> None:

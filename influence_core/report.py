@@ -94,9 +94,16 @@ class SolveReport:
         """What to change about an answer that did not converge; empty if it did."""
         if self.converged:
             return ""
-        weaker = f"a tolerance above {self.residual:.1g}" if self.residual < 0.1 else "more damping"  # noqa: PLR2004
+        enough = 1.05 * self.residual  # so that the two digits that are printed do
+        weaker = f"a tolerance of {enough:.2g}" if self.residual < 0.1 else "more damping"  # noqa: PLR2004
         finish = "" if self.legs[-1].solver == "cg" else ", or let conjugate gradients finish it (--method auto)"
         return f"The residual stayed above the tolerance of {self.tolerance:g}: use {weaker}{finish}."
+
+
+def largest_residual(reports: Sequence[SolveReport]) -> float:
+    """Over some solves: NaN if one of them is, and of none."""
+    found = torch.tensor([report.residual for report in reports], dtype=torch.float64)
+    return float(found.max()) if len(found) else float("nan")
 
 
 def to_tensors(reports: Sequence[SolveReport]) -> dict[str, Tensor]:

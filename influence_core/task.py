@@ -46,8 +46,10 @@ class Task(ABC):
         """The model's raw outputs, shape ``(batch, outputs)``."""
         inputs, _ = inputs_and_labels(batch)
         result = model(**inputs) if isinstance(inputs, Mapping) else model(inputs)
-        if isinstance(result, Mapping) or hasattr(result, "logits"):
+        if isinstance(result, Mapping):
             result = result["logits"]
+        elif hasattr(result, "logits"):
+            result = result.logits
         elif isinstance(result, tuple):
             result = result[0]
         if not isinstance(result, Tensor):

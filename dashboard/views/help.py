@@ -88,11 +88,11 @@ GLOSSARY = """
 - **Margin:** the log-odds of a class against all others.
 - **Self-influence:** how much an example moves its own loss. High values are unusual examples, and often mislabels.
 - **Curvature:** how the training objective bends around the fitted parameters. It is inverted to get the scores.
-- **Hessian, Gauss-Newton:** two kinds of curvature. Gauss-Newton leaves out the part that can be negative; where the model
-  fits its data the two are close.
-- **Exact, LiSSA, conjugate gradients:** ways to invert it. Exact does it once, for small models. The other two solve one
-  prediction at a time, LiSSA on small samples of the data and conjugate gradients on all of it, until the residual is
-  small enough.
+- **Hessian, Gauss-Newton:** two kinds of curvature. Gauss-Newton leaves out the part that can be negative; where the
+  model fits its data the two are close.
+- **Exact, LiSSA, conjugate gradients:** ways to invert it. Exact does it once, for small models. The other two solve
+  one prediction at a time, LiSSA on small samples of the data and conjugate gradients on all of it, until the residual
+  is small enough.
 - **Damping:** a number added to the curvature before it is inverted; 0 where that is not needed.
 - **Residual:** how far the inversion is from exact, relative and on all training data; 0 is perfect, 1 is no answer.
 - **Run:** one method with its settings, applied to this model and data. A workspace can hold several.

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import Field, dataclass
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Literal, Protocol, get_args, get_origin, get_type_hints
 
 from torch import Tensor
 
+from influence_core.errors import MethodError
 from influence_core.gradients import FunctionalModel
 from influence_core.heads import Head
 from influence_core.project import Project
@@ -136,3 +137,12 @@ class Method(Protocol):
     def fit(self, project: Project) -> Attributor:
         """Fit in memory."""
         ...
+
+
+def check_choices(method: Method) -> None:
+    """Raise MethodError if a hyperparameter that is one of a few words is another."""
+    for name, hint in get_type_hints(type(method)).items():
+        value = getattr(method, name)
+        if get_origin(hint) is Literal and value not in get_args(hint):
+            msg = f"The method {method.name} has no {name} '{value}'; choose one of {', '.join(get_args(hint))}."
+            raise MethodError(msg)

@@ -12,13 +12,13 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from influence_core.checks import check_batch_independence, check_project
+from influence_core.checks import check_batch_independence, check_derivatives, check_project
 from influence_core.curvature.dense import GaussNewton, Hessian
 from influence_core.errors import CurvatureError, MethodError
 from influence_core.gradients import FunctionalModel
 from influence_core.heads import Head, find_head
 from influence_core.methods.attributor import ExactAttributor, LiveTests, factor_from
-from influence_core.methods.base import Stage, Tensors, Tick
+from influence_core.methods.base import Stage, Tensors, Tick, check_choices
 from influence_core.predictions import predict
 from influence_core.project import Project
 from influence_core.rows import rows_from
@@ -56,6 +56,7 @@ class Exact:
             ProjectError: If model, data and task do not fit together.
             MethodError: If the model has too many parameters.
         """
+        check_choices(self)
         check_damping(self.damping)
         check_project(project)
         model = FunctionalModel.of(project)
@@ -68,7 +69,10 @@ class Exact:
         for split in ("train", "test"):
             predict(model, project, split, ids=range(min(4, len(project.split(split)))))
         check_batch_independence(model, project)
-        return ExactFit(self, project, model, find_head(model, project))
+        head = find_head(model, project)
+        if head is None:
+            check_derivatives(model, project, one_by_one=True)
+        return ExactFit(self, project, model, head)
 
     def fit(self, project: Project) -> ExactAttributor:
         """Fit in memory.

@@ -9,23 +9,24 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal, Protocol
 
 import torch
 from torch import Tensor
 
 from influence_core import scores
-from influence_core.checks import check_batch_independence, check_project
+from influence_core.checks import check_batch_independence, check_derivatives, check_project
 from influence_core.curvature.dense import Blocks, Curvature, GaussNewton, Hessian
 from influence_core.gradients import FunctionalModel
 from influence_core.heads import Head, find_head, is_one_layer
 from influence_core.memory import check_memory
-from influence_core.methods.base import Method, Stage, Tensors, Tick
+from influence_core.methods.base import Method, Stage, Tensors, Tick, check_choices
 from influence_core.predictions import predict
 from influence_core.project import Dataset, Project, stacked
-from influence_core.report import to_tensors
+from influence_core.report import largest_residual, to_tensors
 from influence_core.solvers.base import check_damping, refuse
-from influence_core.solvers.iterative import Solution, check_tolerance
+from influence_core.solvers.iterative import Solution, check_tolerance, normalised
 from influence_core.solvers.lanczos import ends
 from influence_core.target import Target
 from influence_core.task import RegressionTask
@@ -92,6 +93,7 @@ class IterativeFit:
             MethodError: If the tolerance cannot be met, or the memory does not suffice.
         """
         dtype = torch.float32 if method.precision == "float32" else torch.float64
+        check_choices(method)
         check_damping(method.damping)
         check_tolerance(method.tolerance, dtype)
         check_project(project)
@@ -99,6 +101,7 @@ class IterativeFit:
         for split in ("train", "test"):
             predict(model, project, split, ids=range(min(4, len(project.split(split)))))
         check_batch_independence(model, project)
+        check_derivatives(model, project, one_by_one=False)
         check_memory(model, project.train, method.rows, PRODUCTS)
         head = find_head(FunctionalModel.of(project), project) if is_one_layer(model) else None
         return cls(method, project, model, stacked(project.train, dtype), head)
@@ -172,9 +175,11 @@ class IterativeAttributor:
             CurvatureError: If the curvature is indefinite under the damping.
         """
         fitted, task = self.fitted, self.fitted.project.task
-        columns, started = self._gradients(test_ids, target), time.perf_counter()
-        solution = fitted.method.solve(fitted.curvature, columns, self.spectrum, tick).timed(started)
-        products = self._along(solution.vectors)
+        columns, sizes = normalised(self._gradients(test_ids, target))
+        started = time.perf_counter()
+        solution = fitted.method.solve(fitted.curvature, columns.to(fitted.model.dtype), self.spectrum, tick)
+        solution = solution.timed(started)
+        products = self._along(solution.vectors).double() * sizes
         return scores.InfluenceScores(
             values=scores.scale(products.mT, self.n_train, target),
             test_ids=tuple(test_ids),
@@ -182,7 +187,7 @@ class IterativeAttributor:
             unit=scores.unit(target, task.kind, task.unit if isinstance(task, RegressionTask) else ""),
             method=fitted.method.name,
             damping=fitted.method.damping,
-            residual=max((report.residual for report in solution.reports), default=0.0),
+            residual=largest_residual(solution.reports),
             solves=solution.reports,
         )
 
@@ -195,11 +200,16 @@ class IterativeAttributor:
         return {"scores": found.values.float(), **to_tensors(found.solves)}
 
     def _gradients(self, test_ids: Sequence[int], target: Target) -> Tensor:
-        fitted = self.fitted
+        """In float64: in float32 the loss of a confident prediction has a gradient of rounding errors."""
+        fitted, model = self.fitted, self._in_float64
         target.check(fitted.project.task.kind, getattr(fitted.project.task, "n_classes", 0))
         predict(fitted.model, fitted.project, "test", ids=test_ids)  # names the first row that does not fit
-        test = fitted.model.batches(fitted.project.test, 16, list(test_ids))
-        return torch.cat([fitted.model.measurement_gradients(batch, target) for _, batch in test]).mT
+        test = model.batches(fitted.project.test, 1, list(test_ids))
+        return torch.stack([model.measurement_gradient(batch, target) for _, batch in test], dim=1)
+
+    @cached_property
+    def _in_float64(self) -> FunctionalModel:
+        return FunctionalModel.of(self.fitted.project)
 
     def _along(self, vectors: Tensor) -> Tensor:
         """Every training gradient times every column, shape ``(n_train, m)``."""
@@ -218,7 +228,8 @@ def definite(curvature: Curvature, damping: float, dtype: torch.dtype, tick: Tic
         CurvatureError: If it does not; names it and the damping that would do.
     """
     is_hessian = isinstance(curvature, Hessian)
-    found = ends(curvature.matvec, curvature.size, dtype, lowest=is_hessian, tick=tick)
+    enough = damping / 10 if is_hessian else None
+    found = ends(curvature.matvec, curvature.size, dtype, lowest=enough, tick=tick)
     if is_hessian and found.lowest + damping <= 0:
         raise refuse(found.lowest, damping, absolute=False)
     known = {"largest": torch.tensor(found.largest, dtype=torch.float64)}

@@ -42,8 +42,8 @@ class Lissa:
         curvature: ``gauss-newton``, which is never indefinite, or ``hessian``.
         tolerance: Relative residual on the full data at which an answer counts as solved.
         finish: ``cg`` lets conjugate gradients take over from an estimate that stays above the tolerance.
-        batch: Examples of a mini-batch.
-        passes: Most passes over the data.
+        batch: Most examples of a mini-batch.
+        passes: Most passes over the data by mini-batches; a look at the residual, one a round, comes on top.
         seed: Of the mini-batches.
         rows: Examples in memory at once.
         precision: Of all numbers.
@@ -87,7 +87,7 @@ class Lissa:
         known = definite(curvature, self.damping, dtype, tick)
         largest = []
         for ids in islice(batches(curvature.n, self.batch, self.seed), SAMPLED):
-            one = ends(lambda v, ids=ids: curvature.matvec(v, ids), curvature.size, dtype, lowest=False)  # type: ignore[misc]
+            one = ends(lambda v, ids=ids: curvature.matvec(v, ids), curvature.size, dtype, lowest=None)  # type: ignore[misc]
             largest.append(one.largest)
         return known | {"sampled": torch.tensor(sum(largest) / len(largest), dtype=torch.float64)}
 

@@ -65,11 +65,12 @@ def refuse(lowest: float, damping: float, *, absolute: bool = True) -> Curvature
     return CurvatureError(msg)
 
 
-def refuse_direction(value: float, damping: float) -> CurvatureError:
+def refuse_direction(value: float, damping: float, *, is_hessian: bool) -> CurvatureError:
     """A solver met a direction along which the damped curvature is not positive: ``value`` is the undamped one."""
+    other = ", or the Gauss-Newton curvature" if is_hessian else ", or precision='float64' if this is rounding"
     msg = (
         f"Conjugate gradients met a direction of curvature {value:.3g}, so damping {damping:g} leaves it indefinite; "
-        f"use damping of at least {_enough(value):.1g}, or the Gauss-Newton curvature."
+        f"use damping of at least {_enough(value):.1g}{other}."
     )
     return CurvatureError(msg)
 

@@ -11,14 +11,12 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from influence_core.curvature.dense import Curvature
+from influence_core.curvature.dense import Curvature, Hessian
 from influence_core.report import Leg, Outcome, SolveReport
 from influence_core.solvers.base import refuse_direction
-from influence_core.solvers.iterative import Solution, Tick, check_tolerance, damped, relative
+from influence_core.solvers.iterative import Solution, Tick, check_tolerance, damped, normalised, relative
 
 RESTARTS = 3  # from the true residual, where the recursion's own had drifted away from it
-PATIENCE = 50  # steps without a new smallest residual
-FALL = 0.99  # of the smallest residual so far: what counts as a new one
 
 
 @dataclass(frozen=True)
@@ -55,19 +53,24 @@ class CGSolver:
             MethodError: If the tolerance cannot be met in this precision.
         """
         check_tolerance(self.tolerance, columns.dtype)
+        columns, sizes = normalised(columns)
         block = _Block(self, curvature, columns)
-        vectors = torch.zeros_like(columns) if start is None else start.clone()
+        vectors = torch.zeros_like(columns) if start is None else (start.double() / sizes).to(columns.dtype)
         residuals = columns - damped(curvature, self.damping, vectors) if start is not None else columns.clone()
         for _ in range(RESTARTS):
             block.descend(vectors, residuals, tick)
             residuals = columns - damped(curvature, self.damping, vectors)
             if not block.reopen(relative(residuals, columns)):
                 break
-        return Solution(vectors, block.reports())
+        return Solution((vectors.double() * sizes).to(columns.dtype), block.reports())
 
 
 class _Block:
-    """The columns that are still worked on, and what became of each."""
+    """The columns that are still worked on, and what became of each.
+
+    A residual that rises for many steps is no reason to give up: what falls in every step is the error in the norm of
+    the curvature, and on an ill-conditioned one the residual starts to fall long after it.
+    """
 
     def __init__(self, solver: CGSolver, curvature: Curvature, columns: Tensor) -> None:
         self.solver, self.curvature, self.columns = solver, curvature, columns
@@ -76,7 +79,8 @@ class _Block:
         self.steps, self.residual = [0] * m, [1.0] * m
         self.outcome = [Outcome.OUT_OF_STEPS] * m
         self.trace: list[list[tuple[int, float]]] = [[] for _ in range(m)]
-        self.best, self.since = [float("inf")] * m, [0] * m
+        self.best = [float("inf")] * m  # residual so far
+        self.largest = 0.0  # damped curvature that was met along a search direction
 
     def descend(self, vectors: Tensor, residuals: Tensor, tick: Tick) -> None:
         """Step the open columns of ``vectors`` in place until each is done."""
@@ -87,7 +91,8 @@ class _Block:
         while self.left:
             product = damped(self.curvature, self.solver.damping, search[:, self.left])
             along = (search[:, self.left] * product).sum(dim=0)
-            self._refuse_negative(search[:, self.left], along)
+            able = self._is_curved(search[:, self.left], along)
+            product, along = product[:, able], along[able]
             size = squares[self.left] / along
             vectors[:, self.left] += size * search[:, self.left]
             now[:, self.left] -= size * product
@@ -106,7 +111,7 @@ class _Block:
             if self.outcome[column] is Outcome.CONVERGED and not value <= self.solver.tolerance:
                 self.outcome[column] = Outcome.STALLED
                 self.left.append(column)
-                self.best[column], self.since[column] = value, 0
+                self.best[column] = value
         return bool(self.left)
 
     def reports(self) -> tuple[SolveReport, ...]:
@@ -116,13 +121,11 @@ class _Block:
         return tuple(SolveReport((leg,), tuple(t), tolerance) for leg, t in zip(legs, self.trace, strict=True))
 
     def _settle(self, residuals: Tensor) -> None:
-        """Close the columns that are done, stalled, broken or out of steps."""
+        """Close the columns that are done, broken or out of steps."""
         values = relative(residuals[:, self.left], self.columns[:, self.left]).tolist()
         for column, value in zip(list(self.left), values, strict=True):
             self.residual[column] = value
             self.trace[column].append((self.steps[column], value))
-            improved = value < FALL * self.best[column]
-            self.since[column] = 0 if improved else self.since[column] + 1
             self.best[column] = min(self.best[column], value)
             outcome = self._outcome(column, value)
             if outcome is not None:
@@ -134,17 +137,22 @@ class _Block:
             return Outcome.CONVERGED
         if not value < float("inf"):
             return Outcome.DIVERGED
-        if self.since[column] >= PATIENCE:
-            return Outcome.STALLED
         return Outcome.OUT_OF_STEPS if self.steps[column] >= self.solver.steps else None
 
-    def _refuse_negative(self, search: Tensor, along: Tensor) -> None:
-        squares = search.square().sum(dim=0)
-        if bool((along <= 0).any()):
-            worst = int((along / squares).argmin())
-            if float(squares[worst]) > 0:
-                value = float(along[worst] / squares[worst]) - self.solver.damping
-                raise refuse_direction(value, self.solver.damping)
+    def _is_curved(self, search: Tensor, along: Tensor) -> Tensor:
+        """Which columns can step: a curvature that is lost in rounding ends one, a negative one is refused."""
+        curved = along / search.square().sum(dim=0)
+        if bool(curved.isfinite().any()):
+            self.largest = max(self.largest, float(curved[curved.isfinite()].max()))
+        lost = 100 * torch.finfo(along.dtype).eps * self.largest
+        if bool((curved < -lost).any()):
+            value = float(curved[curved < -lost].min()) - self.solver.damping
+            raise refuse_direction(value, self.solver.damping, is_hessian=isinstance(self.curvature, Hessian))
+        able = ~(curved <= 0)
+        for place in (~able).nonzero()[:, 0].tolist():
+            self.outcome[self.left[place]] = Outcome.STALLED
+        self.left = [column for column, steps in zip(self.left, able.tolist(), strict=True) if steps]
+        return able
 
     def _thousandths(self) -> int:
         """Progress of the slowest column, on the logarithm of its residual."""

@@ -82,6 +82,13 @@ def lengths(columns: Tensor) -> Tensor:
     return result
 
 
+def normalised(columns: Tensor) -> tuple[Tensor, Tensor]:
+    """Columns of length 1 and their lengths in float64, so that no square of a number leaves the range of float32."""
+    sizes = lengths(columns)
+    sizes = sizes.where(sizes > 0, 1)
+    return (columns.double() / sizes).to(columns.dtype), sizes
+
+
 def relative(residuals: Tensor, columns: Tensor) -> Tensor:
     """Relative residual of each column; a column of zeros is solved by zero."""
     return lengths(residuals) / lengths(columns).clamp_min(1e-300)

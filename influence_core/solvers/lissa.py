@@ -36,8 +36,8 @@ class LissaSolver:
     Attributes:
         damping: Added to the curvature, as written.
         tolerance: Relative residual on the full data at which a column is done.
-        batch: Examples of a mini-batch.
-        passes: Most passes over the data.
+        batch: Most examples of a mini-batch.
+        passes: Most passes over the data by mini-batches; a look at the residual, one a round, comes on top.
         seed: Of the mini-batches, which are drawn by seed and row id.
         scale: At least half the largest eigenvalue of a damped mini-batch curvature.
     """
@@ -64,14 +64,15 @@ class LissaSolver:
         batch = min(self.batch, curvature.n)
         a_pass = -(-curvature.n // batch)
         a_round = max(LEAST_STEPS, PASSES * a_pass)
-        most = max(a_round, self.passes * a_pass)
+        most = self.passes * a_pass
         block = _Block(self, columns, most)
         sample = batches(curvature.n, batch, self.seed)
         while block.left:
-            moves = self._round(curvature, block, a_round, sample, tick)
+            steps = min(a_round, most - block.steps)
+            moves = self._round(curvature, block, steps, sample, tick)
             trial = block.vectors[:, block.left] + moves
             residuals = columns[:, block.left] - damped(curvature, self.damping, trial)
-            block.judge(trial, residuals, a_round)
+            block.judge(trial, residuals, steps)
         return Solution(block.vectors, block.reports())
 
     def _round(
@@ -85,19 +86,23 @@ class LissaSolver:
             last = last + (goal - product) / scale
             weight = 4 / (step + 4)
             mean += weight * (last - mean)
-            tick(min(block.steps + step + 1, block.most), block.most)
+            tick(block.steps + step + 1, block.most)
         return mean
 
 
 def batches(n: int, size: int, seed: int) -> Iterator[list[int] | None]:
-    """Row ids of mini-batches without end: every pass shuffles anew; None stands for all rows."""
+    """Row ids of mini-batches without end: every pass shuffles anew; None stands for all rows.
+
+    The mini-batches of a pass are as equal as can be: one of a few leftover rows would have a curvature far above that
+    of the others, and the recursion would not converge under their scale.
+    """
     a_pass = 0
     while True:
         if size >= n:
             yield None
             continue
-        order = torch.randperm(n, generator=torch.Generator().manual_seed(1_000_003 * seed + a_pass)).tolist()
-        yield from (order[start : start + size] for start in range(0, n, size))
+        order = torch.randperm(n, generator=torch.Generator().manual_seed(1_000_003 * seed + a_pass))
+        yield from (rows.tolist() for rows in torch.tensor_split(order, -(-n // size)))
         a_pass += 1
 
 

@@ -13,14 +13,14 @@ from pathlib import Path
 
 import torch
 
-from influence_core.errors import CurvatureError, UnwritableWorkspaceError
+from influence_core.errors import CurvatureError, DamagedWorkspaceError, UnwritableWorkspaceError
 from influence_core.evaluation.agreement import Check, agreement
 from influence_core.methods import Fit, Method, auto
 from influence_core.methods.attributor import ExactAttributor
 from influence_core.methods.base import Attributor, Tensors, Tick
 from influence_core.predictions import predict
 from influence_core.project import Project
-from influence_core.report import FitReport, from_tensors
+from influence_core.report import FitReport, from_tensors, largest_residual
 from influence_core.store.describe import describe, solve_order, view_of
 from influence_core.store.examples import write_examples
 from influence_core.store.files import drop_damaged, explained, write_sums
@@ -69,7 +69,7 @@ def build(  # noqa: PLR0913  (the one call of a notebook: every argument but two
     builder.claim(manifest)
     order = builder.examples()
     folder = builder.open_run(manifest, order)
-    builder.finish(folder, order, started)
+    builder.finish(folder, started)
     return Workspace(path)
 
 
@@ -134,8 +134,9 @@ class _Builder:
             write_record(folder / "run.json", record)
         return folder
 
-    def finish(self, folder: Path, order: list[int], started: float) -> None:
+    def finish(self, folder: Path, started: float) -> None:
         """The method's stages, the score shards, self-influence and the check; the report last."""
+        order = read_record(folder / "run.json", RunRecord).order  # of the build that began: its shards go by it
         tensors: dict[str, torch.Tensor] = {}
         for stage in self.fit.stages:
             tensors |= self._unit(folder / f"{stage.name}.safetensors", stage.title, stage.compute, tensors)
@@ -205,15 +206,17 @@ class _Builder:
         earlier: Tensors,
     ) -> dict[str, torch.Tensor]:
         """Make one file, unless it is there; read it back, so that a resumed build goes on from the same numbers."""
-        if not path.is_file():
+        try:
+            return in_double(read_tensors(path))
+        except DamagedWorkspaceError:  # absent, or damaged before the folder had digests
             with Ticker(title, self.progress) as tick:
                 write_tensors(path, compute(earlier, tick))
-        return read_stage(path)
+        return in_double(read_tensors(path))
 
 
-def read_stage(path: Path) -> dict[str, torch.Tensor]:
+def in_double(tensors: Tensors) -> dict[str, torch.Tensor]:
     """What a stage of a fit left, in the precision that it is computed with."""
-    return {name: t.double() if t.is_floating_point() else t for name, t in read_tensors(path).items()}
+    return {name: t.double() if t.is_floating_point() else t for name, t in tensors.items()}
 
 
 def _solves(folder: Path) -> tuple[int, float]:
@@ -224,4 +227,4 @@ def _solves(folder: Path) -> tuple[int, float]:
         if "legs" in kept:
             rows = zip(kept["legs"], kept["trace"], kept["tolerance"], strict=True)
             solves += [from_tensors(*row) for row in rows]
-    return max((s.steps for s in solves), default=0), max((s.residual for s in solves), default=float("nan"))
+    return max((s.steps for s in solves), default=0), largest_residual(solves)

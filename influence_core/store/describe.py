@@ -15,6 +15,7 @@ from torch.utils._pytree import tree_leaves
 
 from influence_core.gradients import FunctionalModel
 from influence_core.heads import Head
+from influence_core.parameters import ParameterVector
 from influence_core.predictions import Predictions
 from influence_core.project import Dataset, Project, batches
 from influence_core.store.manifest import Column, Manifest
@@ -23,11 +24,14 @@ from influence_core.views import View
 
 
 def fingerprint(project: Project) -> str:
-    """Hash of the parameters, buffers, data and task: the same project has the same one on every machine.
+    """Hash of the parameters, which of them are attributed, buffers, data and task; the same on every machine.
 
     Parameters count to six digits, as a model that is trained again elsewhere differs in its last bits.
     """
     total = hashlib.sha256(repr(project.task).encode())
+    vector = ParameterVector.of(project.model, project.attributed)
+    if vector.size != vector.total:
+        total.update(repr(vector.names).encode())
     for name, tensor in project.model.state_dict().items():
         total.update(name.encode())
         _update(total, _six_digits(tensor))

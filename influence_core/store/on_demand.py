@@ -6,13 +6,14 @@ from functools import cached_property
 
 from torch import Tensor
 
-from influence_core.errors import UnknownNameError
+from influence_core.errors import NewerWorkspaceError, UnknownNameError
 from influence_core.methods import METHODS
-from influence_core.methods.base import Attributor
+from influence_core.methods.base import Attributor, Method
 from influence_core.project import Project
-from influence_core.store.builder import read_stage
+from influence_core.store.builder import in_double
 from influence_core.store.progress import Report, Ticker
 from influence_core.store.run import Run
+from influence_core.store.tensors import read_checked
 from influence_core.target import Target
 
 
@@ -54,9 +55,20 @@ class OnDemand:
 
     @cached_property
     def _attributor(self) -> Attributor:
-        method = METHODS[self.run.method](**self.run.hyperparameters)
-        fit = method.prepare(self.project)
+        fit = self._method().prepare(self.project)
         tensors: dict[str, Tensor] = {}
         for stage in fit.stages:
-            tensors |= read_stage(self.run.folder / f"{stage.name}.safetensors")
+            tensors |= in_double(read_checked(self.run.folder / f"{stage.name}.safetensors"))
         return fit.attributor(tensors)
+
+    def _method(self) -> Method:
+        kind, given = METHODS.get(self.run.method), self.run.hyperparameters
+        unknown = [] if kind is None else sorted(given.keys() - kind.__dataclass_fields__)
+        if kind is None or unknown:
+            what = f"the method '{self.run.method}'" + (f" with {', '.join(unknown)}" if unknown else "")
+            msg = (
+                f"Run {self.run.id} was made by {what}, which this version does not know, so nothing more can be "
+                "solved for it; upgrade influence-dashboard."
+            )
+            raise NewerWorkspaceError(msg)
+        return kind(**given)

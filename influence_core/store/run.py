@@ -69,7 +69,8 @@ class Run:
     @property
     def title(self) -> str:
         """The method in words."""
-        return METHODS[self.method].title
+        kind = METHODS.get(self.method)  # a newer program may have made the run
+        return self.method if kind is None else kind.title
 
     @property
     def hyperparameters(self) -> dict[str, Any]:

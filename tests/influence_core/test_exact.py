@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -271,3 +272,72 @@ def test_numbers_are_plain() -> None:
     assert np.isfinite(scores.values.numpy()).all()
     assert scores.unit == "nats"
     assert scores.residual < 1e-10
+
+
+class Summed(nn.Module):
+    """The sum of token vectors; the padding token's is zero and stays so."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embedding, self.out = nn.Embedding(7, 4, padding_idx=0), nn.Linear(4, 3)
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        return self.out(torch.tanh(self.embedding(tokens).sum(dim=1)))
+
+
+class WithoutPadding(Summed):
+    """The same, with no parameter for the padding token."""
+
+    def __init__(self, twin: Summed) -> None:
+        super().__init__()
+        self.out, self.embedding = twin.out, nn.Embedding.from_pretrained(twin.embedding.weight[1:].detach().clone())
+        self.embedding.weight.requires_grad_(True)
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        vectors = torch.cat([torch.zeros(1, 4), self.embedding.weight])
+        return self.out(torch.tanh(nn.functional.embedding(tokens, vectors).sum(dim=1)))
+
+
+@pytest.mark.parametrize("curvature", ["hessian", "gauss-newton"])
+def test_a_padding_vector_is_never_trained(curvature: Any) -> None:
+    rows = [(torch.randint(7, (5,)), i % 3) for i in range(34)]
+    project = samples.trained(Summed(), ClassificationTask(3, 0.05), rows[:30], rows[30:])
+    assert float(project.model.embedding.weight[0].detach().norm()) == 0
+    twin = replace(project, model=WithoutPadding(project.model).eval())
+    method = Exact(damping=3.0, curvature=curvature)
+    expected = method.fit(twin).scores(range(4)).values
+    assert oracles.relative(method.fit(project).scores(range(4)).values, expected) < 1e-10
+
+
+class Squeezed(nn.Sequential):
+    """One number a row, without a dimension of outputs."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return super().forward(x)[:, 0]
+
+
+@pytest.mark.parametrize("curvature", ["hessian", "gauss-newton"])
+def test_outputs_without_a_dimension_of_their_own_are_served(curvature: Any) -> None:
+    items = [(x, float(x.sum())) for x, _ in samples.rows(20)]
+    layers = nn.Linear(5, 4), nn.Tanh(), nn.Linear(4, 1)
+    flat = Project("flat", Squeezed(*layers).eval(), RegressionTask(0.1), items, items[:3])
+    method = Exact(damping=5.0, curvature=curvature)
+    expected = method.fit(replace(flat, model=nn.Sequential(*layers).eval())).scores(range(3)).values
+    assert oracles.relative(method.fit(flat).scores(range(3)).values, expected) < 1e-10
+
+
+def test_a_named_tuple_with_logits_is_served() -> None:
+    class Named(nn.Linear):
+        def forward(self, x: torch.Tensor) -> Output:
+            return Output(super().forward(x), x)
+
+    project = samples.sample("head")
+    named = Named(5, 3)
+    named.load_state_dict(project.model.state_dict())
+    expected = Exact(0.5).fit(project).scores([0]).values
+    assert oracles.relative(Exact(0.5).fit(replace(project, model=named.eval())).scores([0]).values, expected) < 1e-10
+
+
+class Output(NamedTuple):
+    logits: torch.Tensor
+    inputs: torch.Tensor

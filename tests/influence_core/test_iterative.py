@@ -225,6 +225,91 @@ def test_what_a_row_keeps_is_measured() -> None:
     assert 8 * (5 + 4) <= kept <= 8 * 200  # at least its inputs and hidden units
 
 
+def test_a_confident_prediction_is_as_exact_as_any_other_in_float32() -> None:
+    """Its loss is below the rounding of float32, and so is its gradient there; the squares are below its range."""
+    model = samples.mlp().eval()
+    with torch.no_grad():
+        model[2].weight *= 150
+    project = Project("confident", model, ClassificationTask(3, 0.05), samples.rows(30), samples.rows(30))
+    _, batch = next(batches(project.test, 30))
+    outputs = model(batch[0]).detach()
+    losses = nn.functional.cross_entropy(outputs, outputs.argmax(dim=1), reduction="none")
+    ids = losses.argsort()[:4].tolist()
+    assert float(losses[ids[0]]) < 1e-15
+    target = Target("loss", "predicted")
+    found = ConjugateGradients(damping=DAMPING, tolerance=1e-3).fit(project).scores(ids, target)
+    exact = Exact(damping=DAMPING, curvature="gauss-newton").fit(project).scores(ids, target).values
+    assert found.converged
+    for row, expected in zip(found.values, exact, strict=True):
+        assert oracles.relative(row, expected) < 1e-2
+
+
+class Tokens(nn.Module):
+    """Layers of torch whose fast kernels have no forward-mode derivative."""
+
+    def __init__(self, mix: nn.Module) -> None:
+        super().__init__()
+        self.embedding, self.mix, self.out = nn.Embedding(7, 8), mix, nn.Linear(8, 3)
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        hidden = self.embedding(tokens)
+        if isinstance(self.mix, nn.MultiheadAttention):
+            hidden = self.mix(hidden, hidden, hidden, need_weights=False)[0]
+        else:
+            hidden = self.mix(hidden)
+        return self.out((hidden[0] if isinstance(hidden, tuple) else hidden).mean(dim=1))
+
+
+def tokens(mix: nn.Module) -> Project:
+    rows = [(torch.randint(7, (5,)), i % 3) for i in range(15)]
+    return Project("tokens", Tokens(mix).eval(), ClassificationTask(3, 0.05), rows[:12], rows[12:])
+
+
+MIXES = {
+    "attention": lambda: nn.MultiheadAttention(8, 2, batch_first=True),
+    "transformer": lambda: nn.TransformerEncoderLayer(8, 2, 16, batch_first=True),
+}
+
+
+@pytest.mark.parametrize("curvature", ["gauss-newton", "hessian"])
+@pytest.mark.parametrize("name", MIXES)
+def test_attention_layers_of_torch_are_served(name: str, curvature: Any) -> None:
+    project = tokens(MIXES[name]())
+    method = replace(CG, damping=5.0, curvature=curvature)
+    exact = Exact(damping=5.0, curvature=curvature).fit(project).scores(range(3)).values
+    before = torch.backends.mha.get_fastpath_enabled(), torch.backends.cuda.flash_sdp_enabled()
+    assert oracles.relative(method.fit(project).scores(range(3)).values, exact) < 1e-6
+    assert (torch.backends.mha.get_fastpath_enabled(), torch.backends.cuda.flash_sdp_enabled()) == before
+
+
+@pytest.mark.parametrize("kind", [nn.LSTM, nn.GRU])
+def test_recurrent_layers_are_served_by_iterative_methods_only(kind: Any) -> None:
+    project = tokens(kind(8, 8, batch_first=True))
+    with pytest.raises(MethodError, match=r"lacks a derivative .*use the method cg"):
+        Exact(damping=5.0).fit(project)
+    found = replace(CG, damping=5.0).fit(project).scores(range(3))
+    assert found.converged
+    expected = oracles.damped_gauss_newton_scores(project, 5.0, range(3))
+    assert oracles.relative(found.values, expected) < 1e-6
+
+
+@pytest.mark.parametrize("kind", [Exact, Lissa, ConjugateGradients])
+def test_a_word_that_is_no_choice_is_refused(kind: Any) -> None:
+    with pytest.raises(MethodError, match=r"has no curvature 'ggn'; choose one of "):
+        kind(curvature="ggn", damping=0.5).fit(samples.sample("mlp"))
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_model_without_a_second_derivative_is_refused_with_a_sentence() -> None:
+    class Rooted(nn.Linear):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return super().forward(x) + (0 * self.weight.sum()).sqrt()
+
+    rows = samples.rows(8)
+    with pytest.raises(MethodError, match="holds NaN or infinity"):
+        CG.fit(Project("rooted", Rooted(5, 3).eval(), ClassificationTask(3), rows, rows[:2]))
+
+
 def test_auto_takes_the_exact_method_as_far_as_it_goes() -> None:
     assert auto(samples.sample("mlp")) == Exact()
     large = nn.Linear(5, LARGEST // 5)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +10,21 @@ import numpy as np
 import pytest
 import torch
 
-from influence_core.errors import MethodError, NotSolvedError, TargetError, UnknownNameError
+from influence_core.errors import (
+    DamagedWorkspaceError,
+    MethodError,
+    NewerWorkspaceError,
+    NotSolvedError,
+    TargetError,
+    UnknownNameError,
+    UnwritableWorkspaceError,
+)
 from influence_core.methods import ConjugateGradients, Exact, Lissa
 from influence_core.store import OnDemand, Progress, Workspace, build
 from influence_core.store import answers as answers_file
 from influence_core.store import tensors as tensors_file
+from influence_core.store.files import write_sums
+from influence_core.store.manifest import write_record
 from influence_core.target import Target
 from tests import oracles
 from tests.influence_core import samples
@@ -151,6 +162,105 @@ def test_a_damaged_answer_counts_as_not_solved(tmp_path: Path) -> None:
         again.scores(test_id)
     OnDemand(again, project).solve(test_id, Target())
     assert Workspace(path).run().scores(test_id).converged
+
+
+def test_a_new_answer_does_not_vouch_for_a_damaged_one(tmp_path: Path) -> None:
+    project = samples.sample("mlp")
+    run = build(project, tmp_path / "w", CG, test_limit=2).run()
+    first, second = [i for i in range(6) if i not in run.solved][:2]
+    OnDemand(run, project).solve(first, Target())
+    (file,) = (run.folder / "answers").glob("*.safetensors")
+    whole = file.read_bytes()
+    file.write_bytes(whole[:-4] + b"\0\0\0\0")
+    OnDemand(Workspace(tmp_path / "w").run(), project).solve(second, Target())
+    again = Workspace(tmp_path / "w").run()
+    assert again.scores(second).converged
+    with pytest.raises(NotSolvedError):
+        again.scores(first)
+
+
+def test_no_file_holds_two_answers(tmp_path: Path) -> None:
+    """So that two processes that answer at once never write the same file."""
+    project = samples.sample("mlp")
+    run = build(project, tmp_path / "w", CG, test_limit=2).run()
+    asked = [i for i in range(6) if i not in run.solved][:2]
+    for test_id in asked:
+        OnDemand(run, project).solve(test_id, Target())
+    expected = {f"loss-true-{i:07d}.{kind}" for i in asked for kind in ("safetensors", "sha256")}
+    assert {path.name for path in (run.folder / "answers").iterdir()} == expected
+
+
+@pytest.mark.parametrize("method", [LISSA, Exact(damping=0.5)], ids=["lissa", "exact"])
+def test_what_the_fit_stored_is_compared_with_its_digest_before_it_is_used(method: Any, tmp_path: Path) -> None:
+    project = samples.sample("mlp")
+    run = build(project, tmp_path / "w", method, test_limit=2).run()
+    name = "factor" if method.name == "exact" else "spectrum"
+    file = run.folder / f"{name}.safetensors"
+    data = bytearray(file.read_bytes())
+    data[-3] ^= 1
+    file.write_bytes(data)
+    test_id = next(i for i in range(6) if i not in run.solved)
+    with pytest.raises(DamagedWorkspaceError, match=name):
+        OnDemand(run, project).solve(test_id, Target())
+
+
+def test_a_stage_that_is_damaged_before_the_build_ends_is_made_again(tmp_path: Path) -> None:
+    project = samples.sample("mlp")
+    plain = build(project, tmp_path / "plain", LISSA)
+
+    def stop(step: Progress) -> None:
+        if step.stage.startswith("Scores"):
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        build(project, tmp_path / "w", LISSA, progress=stop)
+    (file,) = (tmp_path / "w").rglob("spectrum.safetensors")
+    file.write_bytes(file.read_bytes()[:20])
+    build(project, tmp_path / "w", LISSA)
+    assert digests(tmp_path / "w") == digests(plain.path)
+
+
+def test_rows_are_stored_in_the_order_of_the_build_that_began(tmp_path: Path) -> None:
+    """What is worth explaining first may change between two builds: a user's wish, or a tie of two losses."""
+    project = samples.sample("mlp")
+    first = build(project, tmp_path / "w", CG, test_limit=1).run()
+    unwanted = first.record.order[-1]
+    run = build(replace(project, test_first=[unwanted]), tmp_path / "w", CG, test_limit=4).run()
+    assert run.id == first.id
+    for test_id in run.solved.tolist():
+        assert oracles.relative(run.scores(test_id).values, exact_scores(test_id)) < 1e-3
+
+
+def test_other_attributed_parameters_are_another_project(tmp_path: Path) -> None:
+    project = samples.sample("mlp")
+    build(project, tmp_path / "w", CG, test_limit=1)
+    with pytest.raises(UnwritableWorkspaceError, match="another state of it"):
+        build(replace(project, attributed=("2.*",)), tmp_path / "w", CG, test_limit=4)
+
+
+@pytest.mark.parametrize(
+    ("method", "more", "words"),
+    [
+        ("arnoldi", {}, "the method 'arnoldi'"),
+        ("cg", {"sketch": 3}, "'cg' with sketch"),
+        ("cg", {"curvature": "x"}, "has no curvature 'x'"),
+    ],
+)
+def test_a_run_of_a_newer_program_is_read_and_not_added_to(
+    method: str, more: dict[str, Any], words: str, tmp_path: Path
+) -> None:
+    project = samples.sample("mlp")
+    run = build(project, tmp_path / "w", CG, test_limit=2).run()
+    record = run.record
+    newer = record.model_copy(update={"method": method, "hyperparameters": {**record.hyperparameters, **more}})
+    write_record(run.folder / "run.json", newer)
+    write_sums(run.folder)
+    again = Workspace(tmp_path / "w").run()
+    assert again.title
+    assert again.scores(int(again.solved[0])).converged
+    test_id = next(i for i in range(6) if i not in again.solved)
+    with pytest.raises((NewerWorkspaceError, MethodError), match=words):
+        OnDemand(again, project).solve(test_id, Target())
 
 
 def test_a_read_only_folder_keeps_the_answer_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

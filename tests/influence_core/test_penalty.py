@@ -35,6 +35,14 @@ class Curved(Coupled):
         return torch.stack([p.pow(4).sum() for p in parameters.values()]).sum()
 
 
+@dataclass(frozen=True)
+class Faint(Coupled):
+    """Ties a few parameters a millionth as strongly as it shrinks the others."""
+
+    def penalty(self, parameters: Mapping[str, Tensor]) -> Tensor:
+        return 1e4 * parameters["0.weight"].square().sum() + 0.01 * parameters["2.bias"].sum().square()
+
+
 @pytest.mark.parametrize(
     ("task", "diagonal"),
     [
@@ -44,6 +52,7 @@ class Curved(Coupled):
         (RegressionTask(0.1), True),
         (Curved(), True),
         (Coupled(), False),
+        (Faint(), False),
     ],
 )
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])

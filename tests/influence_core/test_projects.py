@@ -44,6 +44,12 @@ def _nan_model() -> nn.Module:
     return model
 
 
+def _with_one_layer_in_train_mode() -> nn.Module:
+    model = nn.Sequential(nn.Linear(5, 3), nn.Dropout(0.0)).eval()
+    model[1].train()
+    return model
+
+
 def _project(**changes: Any) -> Project:
     base = Project("bad", nn.Linear(5, 3).eval(), samples.sample("head").task, GOOD, GOOD)
     return replace(base, **changes)
@@ -67,6 +73,7 @@ CASES: dict[str, tuple[Callable[[], Project], str]] = {
     "outputs": (lambda: _project(model=nn.Linear(5, 4).eval()), "The task has 3 classes"),
     "inputs": (lambda: _project(model=nn.Linear(4, 3).eval()), "cannot be run on a batch"),
     "train mode": (lambda: _project(model=nn.Linear(5, 3).train()), "call model.eval"),
+    "a layer in train mode": (lambda: _project(model=_with_one_layer_in_train_mode()), "layer is in train mode"),
     "batch": (lambda: _project(model=Mixing().eval()), "influence each other"),
     "shape": (lambda: _project(test=samples.rows(3, (4,))), "Train inputs have shape"),
     "ragged": (lambda: _project(train=[*GOOD, (torch.zeros(4), 1)]), "give every row one shape"),

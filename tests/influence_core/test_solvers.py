@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -76,6 +77,28 @@ def test_the_noise_of_mini_batches_has_no_floor() -> None:
     assert oracles.relative(solution.vectors, solved(curvature, 0.1, columns)) < 1e-4
 
 
+def test_a_row_more_than_fills_the_mini_batches_is_no_harm() -> None:
+    curvature = noisy(p=200, n=513)
+    columns = torch.randn(200, 2)
+    samples = [next_batch for _, next_batch in zip(range(10), batches(513, 128, 0), strict=False)]
+    assert {len(ids) for ids in samples if ids is not None} == {102, 103}
+    assert sorted(row for ids in samples[:5] for row in ids or []) == list(range(513))
+    full = [float(torch.linalg.eigvalsh(curvature.matvec(torch.eye(200), ids))[-1]) for ids in samples[:4]]
+    solver = lissa(curvature, scale=max(full) + 0.1, batch=128, passes=40, tolerance=1e-3)
+    assert all(report.converged for report in solver.solve(curvature, columns).reports)
+
+
+@pytest.mark.parametrize(("n", "batch", "passes"), [(64, 16, 3), (64, 64, 5), (30, 16, 1)])
+def test_passes_are_the_most_passes(n: int, batch: int, passes: int) -> None:
+    ticks: list[tuple[int, int]] = []
+    most = passes * -(-n // batch)
+    curvature = noisy(n=n)
+    solver = lissa(curvature, batch=batch, passes=passes, tolerance=1e-9)
+    solution = solver.solve(curvature, torch.randn(12, 1), lambda done, total: ticks.append((done, total)))
+    assert ticks == [(step, most) for step in range(1, most + 1)]
+    assert solution.reports[0].steps == most
+
+
 def test_the_reported_residual_is_the_true_one_on_the_full_data() -> None:
     curvature = noisy()
     columns = torch.randn(12, 4)
@@ -130,11 +153,43 @@ def test_conjugate_gradients_equal_the_dense_solve() -> None:
     assert all(r.converged for r in solution.reports)
 
 
+def test_conjugate_gradients_wait_for_a_residual_that_rises_first() -> None:
+    curvature = spread(torch.logspace(-2, 3, 300))
+    solution = CGSolver(0.01, 1e-2).solve(curvature, torch.randn(300, 2))
+    for report in solution.reports:
+        best_early = min(value for step, value in report.trace if step <= 60)
+        assert best_early >= 1  # nothing to see after 60 steps
+        assert report.converged
+
+
+@pytest.mark.parametrize("make", [lambda c: lissa(c, tolerance=1e-3), lambda c: CGSolver(0.1, 1e-3)])
+def test_the_size_of_a_right_hand_side_is_no_matter_in_float32(make: object) -> None:
+    curvature = noisy()
+    columns = (torch.randn(12, 1) * torch.tensor([1.0, 1e-25, 1e25])).float()  # whose squares float32 cannot hold
+    solution = make(curvature).solve(curvature, columns)  # type: ignore[operator]
+    expected = solved(curvature, 0.1, columns.double())
+    for i, report in enumerate(solution.reports):
+        assert report.converged
+        assert oracles.relative(solution.vectors[:, i], expected[:, i]) < 1e-2
+
+
 def test_conjugate_gradients_name_a_direction_of_negative_curvature() -> None:
     curvature = spread(torch.tensor([-0.5, 0.2, 1.0, 3.0]))
     with pytest.raises(CurvatureError, match=r"direction of curvature -0\.\d+, so damping 0\.1 .* at least"):
         CGSolver(0.1, 1e-3).solve(curvature, torch.randn(4, 2))
     assert CGSolver(0.6, 1e-3).solve(curvature, torch.randn(4, 2)).reports[0].converged
+
+
+def test_rounding_is_not_taken_for_negative_curvature() -> None:
+    """Ten orders of magnitude, as features without a common scale have: float32 keeps seven."""
+    for seed in range(8):
+        torch.manual_seed(seed)
+        curvature = spread(torch.cat([torch.zeros(30), torch.logspace(0, 9, 10)]))
+        single = Dense(curvature.parts.float())
+        solution = CGSolver(1e-2, 1e-3).solve(single, torch.randn(40, 3).float())
+        left = solution.reports
+        assert all(report.converged or report.advice for report in left)
+        assert all(report.residual == report.residual for report in left)
 
 
 def test_a_tolerance_that_float32_cannot_meet_is_refused_or_reported() -> None:
@@ -215,6 +270,30 @@ def test_lanczos_finds_both_ends() -> None:
     indefinite = torch.cat([torch.tensor([-0.7]), torch.rand(79) * 5])
     found = ends(spread(indefinite).matvec, 80, torch.float64)
     assert found.lowest == pytest.approx(-0.7, rel=1e-3)
+
+
+@pytest.mark.parametrize("lowest", [-0.1, -0.5])
+def test_lanczos_finds_a_low_end_that_is_small_beside_the_largest(lowest: float) -> None:
+    values = torch.cat([torch.tensor([lowest]), torch.rand(400) * 0.5, torch.logspace(-1, 3, 99)])
+    found = ends(spread(values).matvec, 500, torch.float64, lowest=1e-3)
+    assert found.lowest == pytest.approx(lowest, abs=1e-3)
+    assert found.largest == pytest.approx(1000, rel=1e-3)
+    assert ends(spread(values).matvec, 500, torch.float64, lowest=None).steps <= 30  # the largest alone is quick
+
+
+def test_a_product_that_is_not_a_number_is_named() -> None:
+    with pytest.raises(CurvatureError, match=r"product with the curvature holds NaN .*square root"):
+        ends(lambda v: v * torch.nan, 10, torch.float64)
+
+
+def test_what_an_unsolved_answer_advises_would_do() -> None:
+    curvature = noisy()
+    for steps in (3, 4, 5, 6):
+        report = CGSolver(0.1, 1e-9, steps=steps).solve(curvature, torch.randn(12, 1)).reports[0]
+        advised = re.search(r"a tolerance of ([\d.e-]+),? ?", report.advice)
+        assert (advised is None) == (report.residual >= 0.1)
+        if advised is not None:
+            assert report.residual <= float(advised[1].rstrip("."))
 
 
 def test_lanczos_survives_a_space_that_ends_early() -> None:
