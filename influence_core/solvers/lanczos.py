@@ -50,8 +50,8 @@ def ends(
         matvec: Applies it to a column, shape ``(p, 1)``.
         size: ``p``.
         dtype: Of the columns.
-        lowest: An error of the lowest end that does not matter, such as a part of the damping; None if that end
-            is not needed, which takes many fewer steps.
+        lowest: An error of the lowest end that does not matter, such as a part of the damping, unless it is a good
+            part of the largest eigenvalue; None if that end is not needed, which takes many fewer steps.
         tick: Progress.
 
     Raises:
@@ -96,5 +96,7 @@ def _accurate(diagonal: list[float], beside: list[float], lowest: float | None, 
     size = float(values.abs().max())
     if errors[-1] > ACCURACY * size:
         return False
-    enough = max(ACCURACY * abs(float(values[0])), lowest or 0.0, 10 * rounding * size)
-    return lowest is None or float(errors[0]) <= enough
+    if lowest is None:
+        return True
+    enough = max(ACCURACY * abs(float(values[0])), min(lowest, ACCURACY * size), 10 * rounding * size)
+    return float(errors[0]) <= enough
