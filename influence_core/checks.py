@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 
-from influence_core.errors import MethodError, ProjectError
+from influence_core.errors import MethodError, ProjectError, UnknownNameError
 from influence_core.gradients import FunctionalModel
 from influence_core.project import Project, Split, batches
 from influence_core.task import ClassificationTask, inputs_and_labels
@@ -34,6 +36,18 @@ def check_project(project: Project) -> None:
         )
         raise ProjectError(msg)
     _check_shapes(project)
+
+
+def check_test_ids(project: Project, test_ids: Sequence[int]) -> None:
+    """Raise UnknownNameError unless these are ids of test examples, at least one."""
+    n = len(project.test)
+    if not len(test_ids):
+        msg = f"No test example is named; give ids from 0 to {n - 1}."
+        raise UnknownNameError(msg)
+    for test_id in test_ids:
+        if not 0 <= test_id < n:
+            msg = f"There is no test example {test_id}; ids run from 0 to {n - 1}."
+            raise UnknownNameError(msg)
 
 
 def check_batch_independence(model: FunctionalModel, project: Project) -> None:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from influence_core import scores
+from influence_core.checks import check_test_ids
 from influence_core.gradients import FunctionalModel
 from influence_core.heads import Head
 from influence_core.methods.base import Tensors, Tests, Tick
@@ -36,6 +37,7 @@ class LiveTests:
 
     def read(self, test_ids: Sequence[int]) -> OutputRows:
         """Outputs and their Jacobians."""
+        check_test_ids(self.project, test_ids)
         ids = list(test_ids)
         if self.head is not None:
             seen = self.head.read(self.model, self.project, "test", ids)
@@ -48,6 +50,7 @@ class LiveTests:
     def gradients(self, test_ids: Sequence[int], target: Target) -> Tensor:
         """Gradient of each measurement as a column."""
         target.check(self.project.task.kind, getattr(self.project.task, "n_classes", 0))
+        check_test_ids(self.project, test_ids)
         if self.head is not None:
             return self.read(test_ids).gradients(self.project.task, target)
         predict(self.model, self.project, "test", ids=test_ids)  # names the first row that does not fit

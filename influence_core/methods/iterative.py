@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from influence_core import scores
-from influence_core.checks import check_batch_independence, check_derivatives, check_project
+from influence_core.checks import check_batch_independence, check_derivatives, check_project, check_test_ids
 from influence_core.curvature.dense import Blocks, Curvature, GaussNewton, Hessian
 from influence_core.gradients import FunctionalModel
 from influence_core.heads import Head, find_head, is_one_layer
@@ -203,6 +203,7 @@ class IterativeAttributor:
         """In float64: in float32 the loss of a confident prediction has a gradient of rounding errors."""
         fitted, model = self.fitted, self._in_float64
         target.check(fitted.project.task.kind, getattr(fitted.project.task, "n_classes", 0))
+        check_test_ids(fitted.project, test_ids)
         predict(fitted.model, fitted.project, "test", ids=test_ids)  # names the first row that does not fit
         test = model.batches(fitted.project.test, 1, list(test_ids))
         return torch.stack([model.measurement_gradient(batch, target) for _, batch in test], dim=1)

@@ -80,7 +80,7 @@ class Run:
     @property
     def damping(self) -> float:
         """Of the stored scores."""
-        return float(self.record.hyperparameters["damping"])
+        return float(self.record.hyperparameters.get("damping", 0.0))
 
     @property
     def curvature(self) -> str:
@@ -110,7 +110,7 @@ class Run:
     @property
     def answered(self) -> list[int]:
         """Test ids that were solved for the stored measurement when somebody asked, in ascending order."""
-        return self.answers.ids(self.target)
+        return self._rows.answered
 
     @property
     def answers(self) -> Answers:

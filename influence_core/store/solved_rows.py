@@ -71,6 +71,12 @@ class SolvedRows:
         ids: np.ndarray = np.array(self.order[: self.stored], dtype=np.int64)[self._converged]
         return ids
 
+    @property
+    def answered(self) -> list[int]:
+        """Test ids that were solved for the stored measurement after the build, and are answers, ascending."""
+        found = ((test_id, self.answers.find(test_id, self.target)) for test_id in self.answers.ids(self.target))
+        return [test_id for test_id, kept in found if kept is not None and SolvedRow(kept, 0).converged]
+
     def find(self, test_id: int, target: Target) -> SolvedRow | None:
         """One prediction; None if it is not solved for this target."""
         place = self._places.get(test_id) if target == self.target else None

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from influence_core import memory
-from influence_core.errors import CurvatureError, MethodError
+from influence_core.errors import CurvatureError, MethodError, UnknownNameError
 from influence_core.methods import METHODS, ConjugateGradients, Exact, Lissa, auto
 from influence_core.methods.exact import LARGEST
 from influence_core.project import Project, Stacked, batches, stacked
@@ -217,6 +217,17 @@ def test_memory_that_will_not_suffice_is_foreseen_with_the_rows_that_would_fit(
     fitting = int(str(caught.value).rpartition("--rows ")[2].rstrip(".)"))
     assert 1 <= fitting < 512
     replace(CG, rows=fitting).prepare(project)  # what it advises is not refused
+
+
+@pytest.mark.parametrize("method", [CG, Exact(damping=DAMPING)], ids=["cg", "exact"])
+@pytest.mark.parametrize("name", ["mlp", "head"])
+def test_ids_that_are_none_are_named(method: Any, name: str) -> None:
+    fitted = method.fit(samples.sample(name))
+    for wrong in (6, -1):
+        with pytest.raises(UnknownNameError, match=f"no test example {wrong}; ids run from 0 to 5"):
+            fitted.scores([0, wrong])
+    with pytest.raises(UnknownNameError, match="No test example is named"):
+        fitted.scores([])
 
 
 def test_what_a_row_keeps_is_measured() -> None:
