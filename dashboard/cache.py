@@ -195,6 +195,12 @@ def command_for_another_run(folder: Folder, run_id: str) -> str:
     return runs.another(opened, opened.run(run_id))
 
 
+def command_for_closer_run(folder: Folder, run_id: str) -> str:
+    """What to type where a run does not reach an answer."""
+    opened = workspace(folder)
+    return runs.closer(opened, opened.run(run_id))
+
+
 @st.cache_data(max_entries=4, show_spinner=False)
 def figures(folder: Folder) -> list[performance.Figure]:
     """The headline numbers of the test set."""

@@ -98,9 +98,9 @@ def go(*, from_list: bool = False, **changes: Any) -> None:
     new = replace(old, **changes)
     if old.workspace and new.workspace != old.workspace:
         new = Place(workspace=new.workspace)
-    if new == old:
-        return
-    _enter(new, from_list=from_list)
+    if new != old:
+        _enter(new, from_list=from_list)
+    # also if nothing changes: whoever presses twice is an address behind, which would be taken for the browser's Back
     if new.test is not None:
         _write()  # else the page first chooses a prediction: one step of the browser's history, not two
 

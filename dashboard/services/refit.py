@@ -41,7 +41,7 @@ def obstacle(workspace: Workspace, run: Run, project: Project | None) -> str:
     """Why a refit is not on offer, and what turns it on; empty if it is."""
     manifest = workspace.manifest
     if not run.is_linear_head:
-        return "Refitting is quick for linear heads only, and this model has more than one."
+        return "Refitting is quick for a single linear layer only, and this model has more than that."
     if project is None and manifest.project_ref.startswith(DEMO):
         name = manifest.project_ref.removeprefix(DEMO)
         return f"The demo {name} of this installation is not the one this workspace was built from; build it again."

@@ -73,3 +73,11 @@ def another(workspace: Workspace, run: Run) -> str:
     chosen = method or f"{run.method} --damping {next(d for d in OTHER_DAMPINGS if d != run.damping)}"
     folder = shlex.quote(str(Path(workspace.path)))
     return f"influence build {project_name(workspace.manifest)} --out {folder} --method {chosen}"
+
+
+def closer(workspace: Workspace, run: Run) -> str:
+    """The command that adds a run which is likely to reach an answer where this one did not."""
+    finished = run.method == "lissa" and run.hyperparameters.get("finish") == "none"
+    chosen = "--method auto" if finished else f"--method {run.method} --damping {setting(10 * (run.damping or 1e-3))}"
+    folder = shlex.quote(str(Path(workspace.path)))
+    return f"influence build {project_name(workspace.manifest)} --out {folder} {chosen}"

@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-import numpy as np
-
 from dashboard.services.jobs import Asked, Report, Work
 from dashboard.services.projects import DEMO
 from dashboard.services.runs import project_name
 from dashboard.services.turns import Turns
-from influence_core.errors import ProjectError
+from influence_core.errors import NotSolvedError, ProjectError
 from influence_core.methods import Exact
 from influence_core.project import Project
 from influence_core.store import Manifest, OnDemand, Progress, Run
@@ -81,9 +79,20 @@ def work(make: Callable[[], Solver], wanted: Asked, turns: Turns) -> Work:
 
 
 def marks(run: Run, test_ids: Sequence[int], *, can_solve: bool) -> list[str]:
-    """``solved``, ``to do`` (by picking it) or ``none``, of test predictions; empty if all there are are solved."""
-    solved = np.union1d(run.solved, run.answered)  # built, and when somebody asked
+    """How test predictions stand; empty if the build has solved all there are.
+
+    ``solved``, ``failed`` (tried, but no answer was reached), ``to do`` (by picking it) or ``none``.
+    """
+    solved = set(run.solved.tolist())
     if len(solved) == run.manifest.n_test:
         return []
     other = "to do" if can_solve else "none"
-    return ["solved" if known else other for known in np.isin(np.asarray(test_ids), solved)]
+    return ["solved" if i in solved else _mark(run, i, other) for i in test_ids]
+
+
+def _mark(run: Run, test_id: int, other: str) -> str:
+    """Of a prediction that somebody asked for, or that the build tried."""
+    try:
+        return "solved" if run.scores(test_id).converged else "failed"
+    except NotSolvedError:
+        return other

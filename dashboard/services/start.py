@@ -42,10 +42,13 @@ def wrong_ids(frame: pd.DataFrame, kind: str) -> np.ndarray:
 
 
 def first_test(run: Run, frame: pd.DataFrame, kind: str) -> int | None:
-    """The prediction a visitor sees first: the most surprising wrong one that is solved."""
+    """The prediction a visitor sees first: the most surprising wrong one that is solved.
+
+    Of a run that reached no answer it is the first that was tried, whose page says why.
+    """
     solved = set(run.solved.tolist())
     wrong = [int(i) for i in wrong_ids(frame, kind) if int(i) in solved]
-    return wrong[0] if wrong else next(iter(run.solved.tolist()), None)
+    return next(iter([*wrong, *run.solved.tolist(), *run.record.order]), None)
 
 
 def surprising(workspace: Workspace, run: Run, frame: pd.DataFrame) -> list[Card]:

@@ -55,7 +55,7 @@ def reach(workspace: Workspace, run: Run, train_id: int) -> Reach:
 def _self_influence(run: Run, train_id: int, measured: str) -> str:
     values = run.self_influence()
     if values is None:
-        return f"not known: {run.title} solves predictions, not training examples"
+        return f"not known, because the method {run.method} solves predictions, not training examples"
     own = float(values[train_id])
     higher = float((values > own).mean())
     others = f"{percent(higher)} of the training examples have more" if higher else "no training example has more"

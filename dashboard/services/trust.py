@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from dashboard.services.influence import Explanation
+from dashboard.services.runs import setting
 from dashboard.services.wording import number, percent
 from influence_core.store import Run
 
@@ -59,8 +60,8 @@ def stalled(solved: str, advice: str) -> str:
 
 def _facts(run: Run, explanation: Explanation | None) -> tuple[str, ...]:
     residual = explanation.residual if explanation else run.report.residual
-    facts = [f"method {run.method}", f"damping {number(run.damping)}", f"residual {number(residual)}"]
-    if explanation is not None and explanation.solved:
+    facts = [f"method {run.method}", f"damping {setting(run.damping)}", f"residual {number(residual)}"]
+    if explanation is not None and explanation.solved and not explanation.is_stalled:  # else the sentence has said it
         facts[-1] = f"residual {number(residual)}: {explanation.solved}"
     if run.method != "exact":
         facts.append(f"{run.curvature} curvature")

@@ -18,7 +18,7 @@ MOST_PROBABILITIES = 5
 def draw(screen: Screen) -> None:
     """What it is, what the model said, and what is explained of it."""
     if screen.test_id is None:
-        st.text("This run has solved no prediction yet.")
+        st.text("There is no prediction to explain.")
         return
     example = screen.workspace.test[screen.test_id]
     with st.container(border=True, key="chosen"):

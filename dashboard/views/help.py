@@ -101,5 +101,6 @@ GLOSSARY = """
 - **Leave-one-out:** fitting again without one example: what a score predicts.
 - **Slope:** of a line through actual against predicted changes; 1 is right in size, above 1 means predicted too small.
 - **Solved:** predictions whose scores are stored in this workspace. *To do* in the list is solved when you pick it;
-  *none* needs the project's code, given by `influence open DIR --project FILE`.
+  *none* needs the project's code, given by `influence open DIR --project FILE`; *failed* was tried without reaching an
+  answer, and says why when you pick it.
 """

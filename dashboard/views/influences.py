@@ -22,6 +22,8 @@ def draw(screen: Screen) -> cache.Explanation | None:
     strip = cache.trust(screen.folder, screen.run.id, shown)
     if shown.is_stalled:
         trust.draw(strip)
+        st.text("This adds a run that is likely to get there; it then is in the menu above:", width="stretch")
+        st.code(cache.command_for_closer_run(screen.folder, screen.run.id), language=None, wrap_lines=True)
         return None
     st.markdown(f"#### {safe(cache.sentence(shown), 300)}")
     said = shown.words

@@ -62,6 +62,9 @@ def _figures(screen: shell.Screen) -> None:
 
 def _start_here(screen: shell.Screen) -> None:
     st.subheader("Start here", anchor=False)
+    if not len(screen.run.solved):
+        st.text("This run has reached no answer yet; a prediction on Explain says why.", width="stretch")
+        return
     left, right = st.columns(2, gap="large")
     with left:
         found = cache.surprising(screen.folder, screen.run.id)

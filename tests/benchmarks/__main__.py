@@ -19,6 +19,7 @@ NAMES = {
     "captum_digits": "all digits scores against captum's NaiveInfluenceFunction",
     "demo_start": "seconds until `influence demo` shows its first page",
     "clicks": "click to painted on the Explain page, and memory over 300 clicks",
+    "solving_clicks": "click to painted and click to progress on mnist-cnn; builds it first, which takes minutes",
 }
 
 

@@ -38,7 +38,7 @@ class Explain:
         test_id = self.order[place]
         scores = self.workspace.run().scores(test_id)
         cards = [[r.train_id for r in ranked] for ranked in (scores.top(test_id, CARDS), scores.bottom(test_id, CARDS))]
-        x, y = self._point(place % PAGE)
+        x, y = self.point(place % PAGE)
         self.page.evaluate(WATCH, {"id": test_id, "decks": cards})
         self.page.mouse.click(x, y)
         return float(self.page.evaluate("() => window.painted"))
@@ -49,7 +49,8 @@ class Explain:
             self._turn_to(place // PAGE + 1)
             yield self.click(place)
 
-    def _point(self, row: int) -> tuple[float, float]:
+    def point(self, row: int) -> tuple[float, float]:
+        """Where a row of the list is, scrolled into sight."""
         scroll = "(list, y) => { const s = list.querySelector('.dvn-scroller'); s.scrollTop = y; return s.scrollTop }"
         top = self.page.locator(".st-key-test-list").evaluate(scroll, row * ROW)
         self.page.wait_for_timeout(50)

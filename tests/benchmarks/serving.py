@@ -26,7 +26,8 @@ FLAGS = [
     "--disable-sync",
     "--no-first-run",
 ]
-READY = '[data-testid="stApp"][data-test-script-state="notRunning"]'
+# a page that is not connected yet runs no script either
+READY = '[data-testid="stApp"][data-test-connection-state="CONNECTED"][data-test-script-state="notRunning"]'
 CARD = "li[data-id]"
 
 

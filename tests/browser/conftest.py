@@ -77,22 +77,22 @@ Visit = Callable[..., Dashboard]
 
 
 @pytest.fixture
-def visit(chromium: Browser, address: str) -> Iterator[Visit]:
-    """Open a fresh page of a given size and colour scheme; no request may leave this machine, no script may fail."""
+def visit(chromium: Browser, request: pytest.FixtureRequest) -> Iterator[Visit]:
+    """Open a fresh page of a size, colour scheme and server; no request may leave this machine, no script may fail."""
     contexts, foreign, failed = [], [], []
 
     def watch(page: Page) -> None:
-        page.on("request", lambda request: _note(foreign, request.url))
+        page.on("request", lambda asked: _note(foreign, asked.url))
         page.on("pageerror", lambda error: failed.append(str(error)))
 
-    def make(width: int = 1280, height: int = 1000, scheme: Any = "light") -> Dashboard:
+    def make(width: int = 1280, height: int = 1000, scheme: Any = "light", address: str = "") -> Dashboard:
         context = chromium.new_context(
             viewport={"width": width, "height": height}, color_scheme=scheme, reduced_motion="reduce"
         )
         contexts.append(context)
         page = context.new_page()
         watch(page)
-        return Dashboard(page, address)
+        return Dashboard(page, address or request.getfixturevalue("address"))
 
     yield make
     for context in contexts:
