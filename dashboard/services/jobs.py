@@ -18,7 +18,7 @@ from influence_core.target import Target
 Phase = Literal["waiting", "running", "done", "cancelled", "failed"]
 Report = Callable[[Progress], None]
 Work = Callable[[Report], None]
-BEHIND = 10  # how much nicer than the pages, from 0 to 19
+BEHIND = 4  # how much nicer than the pages, from 0 to 19
 LAST_STEP = 5.0  # seconds that a job has to come to its next step as the process ends
 KEPT = 100  # jobs that ended, of which the page may still ask how
 

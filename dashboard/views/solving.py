@@ -10,7 +10,7 @@ from dashboard import cache, state
 from dashboard.components import boundary, progress
 from dashboard.views.shell import Screen
 
-POLL = 0.4  # seconds
+POLL = 0.8  # seconds
 TITLE = "Solving this prediction"
 WAITING = "Waiting for another solve"
 

@@ -39,6 +39,8 @@ class Explain:
         scores = self.workspace.run().scores(test_id)
         cards = [[r.train_id for r in ranked] for ranked in (scores.top(test_id, CARDS), scores.bottom(test_id, CARDS))]
         x, y = self.point(place % PAGE)
+        self.page.mouse.move(x, y)  # as a hand does: the table takes clicks once it has seen the pointer above it
+        self.page.wait_for_timeout(100)
         self.page.evaluate(WATCH, {"id": test_id, "decks": cards})
         self.page.mouse.click(x, y)
         return float(self.page.evaluate("() => window.painted"))

@@ -119,7 +119,10 @@ class Dashboard:
         """Click the text of a visible row of the list."""
         box = self.page.locator(".st-key-test-list canvas").first.bounding_box()
         assert box is not None
-        self.moves(lambda: self.page.mouse.click(box["x"] + box["width"] * 0.3, box["y"] + HEADER + (row + 0.5) * ROW))
+        x, y = box["x"] + box["width"] * 0.3, box["y"] + HEADER + (row + 0.5) * ROW
+        self.page.mouse.move(x, y)  # as a hand does: the table takes clicks once it has seen the pointer above it
+        self.page.wait_for_timeout(200)
+        self.moves(lambda: self.page.mouse.click(x, y))
 
     def press(self, key: str) -> None:
         """Press a key that leads to another prediction."""
