@@ -53,6 +53,7 @@ class Explain:
 
     def point(self, row: int) -> tuple[float, float]:
         """Where a row of the list is, scrolled into sight."""
+        self.page.locator(".st-key-test-list .dvn-scroller").wait_for()
         scroll = "(list, y) => { const s = list.querySelector('.dvn-scroller'); s.scrollTop = y; return s.scrollTop }"
         top = self.page.locator(".st-key-test-list").evaluate(scroll, row * ROW)
         self.page.wait_for_timeout(50)
