@@ -20,7 +20,7 @@ from influence_core.project import Project
 from influence_core.store import Manifest, Progress, Workspace, build
 from influence_core.store.describe import fingerprint
 from influence_core.store.files import explained, write_text
-from influence_core.store.manifest import read_record
+from influence_core.store.manifest import DEMO, read_record
 
 __all__ = ["Order", "Progress", "build_demo", "build_order"]
 
@@ -71,7 +71,7 @@ def build_order(order: Order, folder: Path, progress: Report) -> Workspace:
     progress(Progress("Data and model", 0, 1, None))
     project = _loaded(order.project)
     progress(Progress("Data and model", 1, 1, 0.0))
-    reference = f"{projects.DEMO}{order.project}" if order.project in demo_models.DEMOS else ""
+    reference = f"{DEMO}{order.project}" if order.project in demo_models.DEMOS else ""
     method = order.chosen_method(project)
     limit = order.test_limit or (None if method.name == Exact.name else SOLVED_FIRST)
     return build(project, folder, method, test_limit=limit, progress=progress, project_ref=reference)
@@ -97,7 +97,7 @@ def build_demo(demo: DemoFolder, progress: Report, say: Say) -> None:
         aside = _set_aside(demo).name
         say(f"The demo's workspace {problem}; it is kept as {aside}, and a fresh one is built.")
     limit = demo_models.DEMOS[demo.name].test_limit
-    build(project, demo.path, test_limit=limit, progress=progress, project_ref=f"{projects.DEMO}{demo.name}")
+    build(project, demo.path, test_limit=limit, progress=progress, project_ref=f"{DEMO}{demo.name}")
     write_text(demo.note, demo.contents())
 
 

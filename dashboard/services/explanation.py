@@ -12,7 +12,7 @@ from dashboard.services.trust import ICONS, trust
 from dashboard.services.trust import stalled as why_stalled
 from dashboard.services.wording import number, percent
 from influence_core.scores import InfluenceScores, Ranked, Words, words
-from influence_core.store import Example, Run, Workspace
+from influence_core.store import Example, Manifest, Run, Workspace
 from influence_core.target import Measure, Target
 
 Label = str | float | None
@@ -117,8 +117,7 @@ def explain(workspace: Workspace, question: Question) -> Explained:
     """
     run, manifest = workspace.run(question.run), workspace.manifest
     example = workspace.test[find_test(workspace, question.test)]
-    of = find_class(question.target, manifest.kind, manifest.class_names)
-    target = Target(cast(Measure, question.measure), of)
+    target = target_of(manifest, question)
     found = run.scores(example.id, target, question.damping)
     values = found.of(example.id).double()
     stalled = not found.converged
@@ -136,6 +135,17 @@ def explain(workspace: Workspace, question: Question) -> Explained:
     said = words(target, manifest.kind, manifest.class_names, label=example.label, prediction=example.prediction)
     totals = (float(values.clamp_min(0).sum()), float(-values.clamp_max(0).sum()))
     return Explained(answer, said, _trust(run, found, stalled=stalled, stored=stored), totals)
+
+
+def target_of(manifest: Manifest, question: Question) -> Target:
+    """What is measured, as the engine names it.
+
+    Raises:
+        UnknownNameError: If there is no such class.
+        TargetError: If the task has no classes.
+    """
+    of = find_class(question.target, manifest.kind, manifest.class_names)
+    return Target(cast(Measure, question.measure), of)
 
 
 def _asked(example: Example, found: InfluenceScores, class_names: Sequence[str]) -> dict[str, Any]:

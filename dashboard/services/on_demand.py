@@ -5,14 +5,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from contextlib import redirect_stdout
-from typing import cast
 
 from dashboard.services import projects
-from dashboard.services.explanation import Explained, Question, explain
-from dashboard.services.named import find_class, find_test
+from dashboard.services.explanation import Explained, Question, explain, target_of
+from dashboard.services.named import find_test
 from influence_core.errors import NotSolvedError
 from influence_core.store import OnDemand, Progress, Workspace
-from influence_core.target import Measure, Target
 
 
 def explain_or_solve(
@@ -39,10 +37,6 @@ def explain_or_solve(
         if project is None:
             raise
         progress(Progress("Data and model", 1, 1, 0.0))
-    manifest = workspace.manifest
-    target = Target(cast(Measure, question.measure), find_class(question.target, manifest.kind, manifest.class_names))
-    run = workspace.run(question.run)
-    if run.method == "exact":
-        target = run.target  # from which an exact run answers every other
-    OnDemand(run, project).solve(find_test(workspace, question.test), target, progress)
+    run, target = workspace.run(question.run), target_of(workspace.manifest, question)
+    OnDemand(run, project).solve(find_test(workspace, question.test), run.solve_for(target), progress)
     return explain(workspace, question)

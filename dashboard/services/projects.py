@@ -14,8 +14,6 @@ from influence_core.project import Project
 from influence_core.store import Manifest
 from influence_core.store.describe import fingerprint
 
-DEMO = "demo:"
-
 
 def split(reference: str) -> tuple[str, str]:
     """File and attribute; the last colon separates them only if an identifier follows (a drive letter's has none)."""
@@ -75,6 +73,12 @@ def _where(error: Exception | SystemExit, file: Path) -> str:
     return f"{place} raised {type(error).__name__}: {reason}."
 
 
+def other_demo(manifest: Manifest) -> str:
+    """Why a demo's own workspace has no project: what ``of_workspace`` gives None for."""
+    name = manifest.called
+    return f"The demo {name} of this installation is not the one this workspace was built from; build it again."
+
+
 def of_workspace(manifest: Manifest, given: str | None) -> Project | None:
     """The project that made a workspace, from what the user gave or from a bundled demo's name; else None.
 
@@ -90,7 +94,7 @@ def of_workspace(manifest: Manifest, given: str | None) -> Project | None:
             )
             raise ProjectError(msg)
         return project
-    if manifest.project_ref.startswith(DEMO):
-        project = demo_models.load(manifest.project_ref.removeprefix(DEMO))
+    if manifest.demo:
+        project = demo_models.load(manifest.demo)
         return project if fingerprint(project) == manifest.fingerprint else None
     return None

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 
 from dashboard.services.influence import Explanation
-from dashboard.services.projects import DEMO
+from dashboard.services.projects import other_demo
 from influence_core.errors import ProjectError
 from influence_core.project import Project, batches
 from influence_core.scores import refitted_score
@@ -42,9 +42,8 @@ def obstacle(workspace: Workspace, run: Run, project: Project | None) -> str:
     manifest = workspace.manifest
     if not run.is_linear_head:
         return "Refitting is quick for a single linear layer only, and this model has more than that."
-    if project is None and manifest.project_ref.startswith(DEMO):
-        name = manifest.project_ref.removeprefix(DEMO)
-        return f"The demo {name} of this installation is not the one this workspace was built from; build it again."
+    if project is None and manifest.demo:
+        return other_demo(manifest)
     if project is None:
         return "Refitting needs the project's code: open it with `influence open DIR --project FILE`."
     if project.fit is None:

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from dashboard.services.projects import DEMO
 from dashboard.services.wording import plain
 from influence_core.methods import METHODS
 from influence_core.store import Manifest, Run, Workspace
@@ -61,18 +60,12 @@ def _measurement(target: Target, manifest: Manifest) -> str:
     return f"{target.measure} of {of}"
 
 
-def project_name(manifest: Manifest) -> str:
-    """What a command calls the project: a demo's name, or a placeholder for the user's own file."""
-    name = manifest.project_ref
-    return name.removeprefix(DEMO) if name.startswith(DEMO) else "PROJECT"
-
-
 def another(workspace: Workspace, run: Run) -> str:
     """The command that adds a run to compare this one with: another method, or the same under another damping."""
     method = next((name for name in METHODS if name != run.method), None)
     chosen = method or f"{run.method} --damping {next(d for d in OTHER_DAMPINGS if d != run.damping)}"
     folder = shlex.quote(str(Path(workspace.path)))
-    return f"influence build {project_name(workspace.manifest)} --out {folder} --method {chosen}"
+    return f"influence build {workspace.manifest.called} --out {folder} --method {chosen}"
 
 
 def closer(workspace: Workspace, run: Run) -> str:
@@ -80,4 +73,4 @@ def closer(workspace: Workspace, run: Run) -> str:
     finished = run.method == "lissa" and run.hyperparameters.get("finish") == "none"
     chosen = "--method auto" if finished else f"--method {run.method} --damping {setting(10 * (run.damping or 1e-3))}"
     folder = shlex.quote(str(Path(workspace.path)))
-    return f"influence build {project_name(workspace.manifest)} --out {folder} {chosen}"
+    return f"influence build {workspace.manifest.called} --out {folder} {chosen}"

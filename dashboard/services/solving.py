@@ -6,11 +6,9 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from dashboard.services.jobs import Asked, Report, Work
-from dashboard.services.projects import DEMO
-from dashboard.services.runs import project_name
+from dashboard.services.projects import other_demo
 from dashboard.services.turns import Turns
 from influence_core.errors import NotSolvedError, ProjectError
-from influence_core.methods import Exact
 from influence_core.project import Project
 from influence_core.store import Manifest, OnDemand, Progress, Run
 from influence_core.target import Target
@@ -31,12 +29,12 @@ def on_demand(run: Run, project: Project) -> Solver:
 
 def is_promised(manifest: Manifest, given: str) -> bool:
     """Whether the user gave code, or the workspace is a bundled demo's; nothing is loaded to know."""
-    return bool(given) or manifest.project_ref.startswith(DEMO)
+    return bool(given or manifest.demo)
 
 
 def asked(workspace: str, run: Run, test_id: int, target: Target) -> Asked:
     """What has to be solved to explain a target: of an exact run the stored one, which answers every other."""
-    return Asked(workspace, run.id, test_id, run.target if run.method == Exact.name else target)
+    return Asked(workspace, run.id, test_id, run.solve_for(target))
 
 
 def solver(manifest: Manifest, run: Run, load: Callable[[], Project | None], turns: Turns) -> Solver:
@@ -53,9 +51,7 @@ def solver(manifest: Manifest, run: Run, load: Callable[[], Project | None], tur
     """
     project = load()
     if project is None:
-        name = project_name(manifest)
-        msg = f"The demo {name} of this installation is not the one this workspace was built from; build it again."
-        raise ProjectError(msg)
+        raise ProjectError(other_demo(manifest))
     with turns:
         return on_demand(run, project)
 

@@ -8,14 +8,17 @@ from typing import Any, ClassVar, Literal, Protocol, get_args, get_origin, get_t
 
 from torch import Tensor
 
+from influence_core.checks import check_batch_independence
 from influence_core.errors import MethodError
 from influence_core.gradients import FunctionalModel
 from influence_core.heads import Head
-from influence_core.project import Project
+from influence_core.predictions import predict
+from influence_core.project import Project, Split
 from influence_core.rows import OutputRows
 from influence_core.scores import InfluenceScores
 from influence_core.target import Target
 
+SPLITS: tuple[Split, ...] = ("train", "test")
 Tensors = Mapping[str, Tensor]
 Tick = Callable[[int, int], None]  # done, total
 
@@ -137,6 +140,34 @@ class Method(Protocol):
     def fit(self, project: Project) -> Attributor:
         """Fit in memory."""
         ...
+
+
+def try_rows(model: FunctionalModel, project: Project) -> None:
+    """Run the model on the first rows of both splits, together and alone.
+
+    Raises:
+        ProjectError: If rows, labels, outputs and task do not fit together, or an example depends on its batch.
+    """
+    for split in SPLITS:
+        predict(model, project, split, ids=range(min(4, len(project.split(split)))))
+    check_batch_independence(model, project)
+
+
+def run_stages(stages: Sequence[Stage]) -> dict[str, Tensor]:
+    """What the stages of a fit make, in memory."""
+    tensors: dict[str, Tensor] = {}
+    for stage in stages:
+        tensors |= stage.compute(tensors, lambda done, total: None)
+    return tensors
+
+
+def check_counts(method: Method, *names: str) -> None:
+    """Raise MethodError if a hyperparameter that counts something is below 1."""
+    for name in names:
+        value = getattr(method, name)
+        if value < 1:
+            msg = f"The method {method.name}'s {name} is {value}; it must be 1 or more."
+            raise MethodError(msg)
 
 
 def check_choices(method: Method) -> None:

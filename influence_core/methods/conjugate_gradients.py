@@ -8,18 +8,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-import torch
 from torch import Tensor
 
 from influence_core.curvature.dense import Curvature
-from influence_core.errors import MethodError
-from influence_core.methods.base import Tensors, Tick
+from influence_core.methods.base import Tensors, Tick, check_counts
 from influence_core.methods.iterative import (
     CurvatureName,
     IterativeAttributor,
     IterativeFit,
     Precision,
     definite,
+    dtype_of,
 )
 from influence_core.project import Project
 from influence_core.solvers.cg import CGSolver
@@ -53,10 +52,7 @@ class ConjugateGradients:
 
     def prepare(self, project: Project) -> IterativeFit:
         """Check the project and decide how it is computed."""
-        for field, value in (("steps", self.steps), ("rows", self.rows)):
-            if value < 1:
-                msg = f"Conjugate gradients' {field} is {value}; it must be 1 or more."
-                raise MethodError(msg)
+        check_counts(self, "steps", "rows")
         return IterativeFit.of(self, project)
 
     def fit(self, project: Project) -> IterativeAttributor:
@@ -70,8 +66,7 @@ class ConjugateGradients:
 
     def spectrum(self, curvature: Curvature, tick: Tick) -> dict[str, Tensor]:
         """Largest eigenvalue, for the report; the lowest of a Hessian."""
-        dtype = torch.float32 if self.precision == "float32" else torch.float64
-        return definite(curvature, self.damping, dtype, tick)
+        return definite(curvature, self.damping, dtype_of(self.precision), tick)
 
     def solve(self, curvature: Curvature, columns: Tensor, spectrum: Tensors, tick: Tick) -> Solution:  # noqa: ARG002  (the recursion of LiSSA needs it)
         """Conjugate gradients from zero."""

@@ -12,13 +12,13 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from influence_core.checks import check_batch_independence, check_derivatives, check_project
+from influence_core.checks import check_derivatives, check_project
 from influence_core.curvature.dense import GaussNewton, Hessian
 from influence_core.errors import CurvatureError, MethodError
 from influence_core.gradients import FunctionalModel
 from influence_core.heads import Head, find_head
 from influence_core.methods.attributor import ExactAttributor, LiveTests, factor_from
-from influence_core.methods.base import Stage, Tensors, Tick, check_choices
+from influence_core.methods.base import Stage, Tensors, Tick, check_choices, run_stages, try_rows
 from influence_core.predictions import predict
 from influence_core.project import Project
 from influence_core.rows import rows_from
@@ -66,9 +66,7 @@ class Exact:
                 f"{LARGEST:,}; attribute fewer layers with Project(attributed=...)."
             )
             raise MethodError(msg)
-        for split in ("train", "test"):
-            predict(model, project, split, ids=range(min(4, len(project.split(split)))))
-        check_batch_independence(model, project)
+        try_rows(model, project)
         head = find_head(model, project)
         if head is None:
             check_derivatives(model, project, one_by_one=True)
@@ -82,10 +80,7 @@ class Exact:
             CurvatureError: If the curvature is indefinite or singular under the damping.
         """
         prepared = self.prepare(project)
-        tensors: dict[str, Tensor] = {}
-        for stage in prepared.stages:
-            tensors |= stage.compute(tensors, lambda done, total: None)
-        return prepared.attributor(tensors)
+        return prepared.attributor(run_stages(prepared.stages))
 
 
 @dataclass(frozen=True)

@@ -16,12 +16,12 @@ import torch
 from torch import Tensor
 
 from influence_core import scores
-from influence_core.checks import check_batch_independence, check_derivatives, check_project, check_test_ids
+from influence_core.checks import check_derivatives, check_project, check_test_ids
 from influence_core.curvature.dense import Blocks, Curvature, GaussNewton, Hessian
 from influence_core.gradients import FunctionalModel
 from influence_core.heads import Head, find_head, is_one_layer
 from influence_core.memory import check_memory
-from influence_core.methods.base import Method, Stage, Tensors, Tick, check_choices
+from influence_core.methods.base import Method, Stage, Tensors, Tick, check_choices, run_stages, try_rows
 from influence_core.predictions import predict
 from influence_core.project import Dataset, Project, stacked
 from influence_core.report import largest_residual, to_tensors
@@ -92,15 +92,13 @@ class IterativeFit:
             ProjectError: If model, data and task do not fit together.
             MethodError: If the tolerance cannot be met, or the memory does not suffice.
         """
-        dtype = torch.float32 if method.precision == "float32" else torch.float64
+        dtype = dtype_of(method.precision)
         check_choices(method)
         check_damping(method.damping)
         check_tolerance(method.tolerance, dtype)
         check_project(project)
         model = FunctionalModel.of(project, dtype)
-        for split in ("train", "test"):
-            predict(model, project, split, ids=range(min(4, len(project.split(split)))))
-        check_batch_independence(model, project)
+        try_rows(model, project)
         check_derivatives(model, project, one_by_one=False)
         check_memory(model, project.train, method.rows, PRODUCTS)
         head = find_head(FunctionalModel.of(project), project) if is_one_layer(model) else None
@@ -127,10 +125,7 @@ class IterativeFit:
 
     def fit(self) -> IterativeAttributor:
         """Run the stages in memory."""
-        tensors: dict[str, Tensor] = {}
-        for stage in self.stages:
-            tensors |= stage.compute(tensors, lambda done, total: None)
-        return self.attributor(tensors)
+        return self.attributor(run_stages(self.stages))
 
     def _gradient(self, _: Tensors, __: Tick) -> dict[str, Tensor]:
         predict(self.model, self.project, "train")  # names the first row that does not fit
@@ -220,6 +215,11 @@ class IterativeAttributor:
             along = blocks.apply(lambda v, batch=batch: model.directional_losses(batch, v), vectors, len(ids))  # type: ignore[misc]
             parts.append(along)
         return torch.cat(parts)
+
+
+def dtype_of(precision: Precision) -> torch.dtype:
+    """The torch type of a precision."""
+    return torch.float32 if precision == "float32" else torch.float64
 
 
 def definite(curvature: Curvature, damping: float, dtype: torch.dtype, tick: Tick) -> dict[str, Tensor]:

@@ -14,14 +14,14 @@ import torch
 from torch import Tensor
 
 from influence_core.curvature.dense import Curvature
-from influence_core.errors import MethodError
-from influence_core.methods.base import Tensors, Tick
+from influence_core.methods.base import Tensors, Tick, check_counts
 from influence_core.methods.iterative import (
     CurvatureName,
     IterativeAttributor,
     IterativeFit,
     Precision,
     definite,
+    dtype_of,
 )
 from influence_core.project import Project
 from influence_core.solvers.cg import CGSolver, with_first
@@ -66,10 +66,7 @@ class Lissa:
 
     def prepare(self, project: Project) -> IterativeFit:
         """Check the project and decide how it is computed."""
-        for field, value in (("batch", self.batch), ("passes", self.passes), ("rows", self.rows)):
-            if value < 1:
-                msg = f"LiSSA's {field} is {value}; it must be 1 or more."
-                raise MethodError(msg)
+        check_counts(self, "batch", "passes", "rows")
         return IterativeFit.of(self, project)
 
     def fit(self, project: Project) -> IterativeAttributor:
@@ -83,7 +80,7 @@ class Lissa:
 
     def spectrum(self, curvature: Curvature, tick: Tick) -> dict[str, Tensor]:
         """Largest eigenvalue on all data and, on average, of a mini-batch; the lowest of a Hessian."""
-        dtype = torch.float32 if self.precision == "float32" else torch.float64
+        dtype = dtype_of(self.precision)
         known = definite(curvature, self.damping, dtype, tick)
         largest = []
         for ids in islice(batches(curvature.n, self.batch, self.seed), SAMPLED):

@@ -20,7 +20,7 @@ from influence_core.methods.attributor import ExactAttributor
 from influence_core.methods.base import Attributor, Tensors, Tick
 from influence_core.predictions import predict
 from influence_core.project import Project
-from influence_core.report import FitReport, from_tensors, largest_residual
+from influence_core.report import FitReport, largest_residual
 from influence_core.store.describe import describe, solve_order, view_of
 from influence_core.store.examples import write_examples
 from influence_core.store.files import drop_damaged, explained, write_sums
@@ -28,6 +28,7 @@ from influence_core.store.manifest import Manifest, ReportRecord, RunRecord, rea
 from influence_core.store.progress import Report, Ticker, within
 from influence_core.store.refit_check import RefitCheck
 from influence_core.store.shards import Shard, shards_of
+from influence_core.store.solved_rows import SolvedRow
 from influence_core.store.tensors import read_tensors, write_tensors
 from influence_core.store.workspace import Workspace
 from influence_core.target import Target
@@ -221,10 +222,7 @@ def in_double(tensors: Tensors) -> dict[str, torch.Tensor]:
 
 def _solves(folder: Path) -> tuple[int, float]:
     """Steps of the longest solve and the largest residual over all shards; 0 and NaN for a direct method."""
-    solves = []
-    for shard in shards_of(folder):
-        kept = read_tensors(shard.path)
-        if "legs" in kept:
-            rows = zip(kept["legs"], kept["trace"], kept["tolerance"], strict=True)
-            solves += [from_tensors(*row) for row in rows]
+    kept = [(read_tensors(shard.path), shard.stop - shard.start) for shard in shards_of(folder)]
+    rows = (SolvedRow(tensors, row).solve for tensors, size in kept for row in range(size))
+    solves = [solve for solve in rows if solve is not None]
     return max((s.steps for s in solves), default=0), largest_residual(solves)

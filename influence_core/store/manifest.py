@@ -14,6 +14,7 @@ from influence_core.store.files import write_text
 from influence_core.target import Kind, Measure, Of, Target
 
 FORMAT_VERSION = 1
+DEMO = "demo:"  # begins the reference of a bundled demo
 
 
 class Record(BaseModel):
@@ -52,6 +53,16 @@ class Manifest(Record):
     can_refit: bool
     fingerprint: str
     project_ref: str
+
+    @property
+    def demo(self) -> str:
+        """Name of the bundled demo that it is; empty for a user's own project."""
+        return self.project_ref.removeprefix(DEMO) if self.project_ref.startswith(DEMO) else ""
+
+    @property
+    def called(self) -> str:
+        """What a command calls the project: a demo's name, or a placeholder for the user's own file."""
+        return self.demo or "PROJECT"
 
 
 class RunRecord(Record):

@@ -6,7 +6,8 @@ from functools import cached_property
 
 from torch import Tensor
 
-from influence_core.errors import NewerWorkspaceError, UnknownNameError
+from influence_core.checks import check_test_ids
+from influence_core.errors import NewerWorkspaceError
 from influence_core.methods import METHODS
 from influence_core.methods.base import Attributor, Method
 from influence_core.project import Project
@@ -43,9 +44,7 @@ class OnDemand:
             CurvatureError: If the curvature is indefinite under the damping.
         """
         manifest = self.run.manifest
-        if not 0 <= test_id < manifest.n_test:
-            msg = f"There is no test example {test_id}; ids run from 0 to {manifest.n_test - 1}."
-            raise UnknownNameError(msg)
+        check_test_ids(self.project, [test_id])
         target.check(manifest.kind, len(manifest.class_names))
         with Ticker("Looking at the model", progress):
             attributor = self._attributor

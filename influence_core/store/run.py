@@ -117,6 +117,10 @@ class Run:
         """What was solved after the build."""
         return self._rows.answers
 
+    def solve_for(self, target: Target) -> Target:
+        """What has to be solved to answer a target: of an exact run the stored one, which answers every other."""
+        return self.target if self.method == Exact.name else target
+
     def scores(self, test_id: int, target: Target | None = None, damping: float | None = None) -> InfluenceScores:
         """Scores of one test prediction against every training example.
 
@@ -196,9 +200,8 @@ class Run:
 
     def _not_solved(self, test_id: int, target: Target) -> NotSolvedError:
         asked = "" if target == self.target else f" for the {target.measure} of '{target.of}'"
-        demo = self.manifest.project_ref.removeprefix("demo:")
         options = "" if target == self.target else f" --measure {target.measure} --target {target.of}"
-        options += "" if demo else " --project FILE"
+        options += "" if self.manifest.demo else " --project FILE"
         command = f"influence explain {self.folder.parent.parent} --run {self.id} --test {test_id}{options}"
         msg = (
             f"Test example {test_id} is not solved yet{asked} ({len(self.solved)} of {self.manifest.n_test} are); "
@@ -207,10 +210,9 @@ class Run:
         return NotSolvedError(msg)
 
     def _other_damping(self) -> MethodError:
-        project = self.manifest.project_ref.removeprefix("demo:") or "PROJECT"
         msg = (
             f"This run was solved with damping {self.damping:g}, and another takes another run: `influence build "
-            f"{project} --out {self.folder.parent.parent} --method {self.method} --damping X`."
+            f"{self.manifest.called} --out {self.folder.parent.parent} --method {self.method} --damping X`."
         )
         return MethodError(msg)
 

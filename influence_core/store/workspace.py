@@ -37,11 +37,8 @@ class Workspace:
             raise MissingWorkspaceError(msg)
         self.manifest = read_record(self.path / "manifest.json", Manifest)
         if not self.runs:
-            project = self.manifest.project_ref.removeprefix("demo:") or "PROJECT"
-            msg = (
-                f"The build of {self.path} was not finished; `influence build {project} --out {self.path}` "
-                "goes on where it stopped."
-            )
+            command = f"influence build {self.manifest.called} --out {self.path}"
+            msg = f"The build of {self.path} was not finished; `{command}` goes on where it stopped."
             raise UnfinishedWorkspaceError(msg)
 
     @cached_property
