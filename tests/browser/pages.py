@@ -126,10 +126,12 @@ class Dashboard:
 
     def press(self, key: str) -> None:
         """Press a key that leads to another prediction."""
+        self.rest()  # a key is heard once its button is on the page
         self.moves(lambda: self.page.keyboard.press(key))
 
     def moves(self, act: Callable[[], None]) -> None:
         """Do what leads to another prediction, and wait until it is there."""
+        self.wait_until(lambda: "test=" in self.page.url)  # the page names what it opened on after its first paint
         before = self.page.url
         act()
         self.wait_until(lambda: self.page.url != before)
