@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from influence_core.store import build as build
     from influence_core.target import Target as Target
     from influence_core.task import ClassificationTask as ClassificationTask
+    from influence_core.task import MultiLabelTask as MultiLabelTask
     from influence_core.task import RegressionTask as RegressionTask
     from influence_core.task import Task as Task
     from influence_core.views import ImageView as ImageView
@@ -29,6 +30,7 @@ _HOMES = {
     "ImageView": "views",
     "InfluenceError": "errors",
     "METHODS": "methods",
+    "MultiLabelTask": "task",
     "Project": "project",
     "RegressionTask": "task",
     "TableView": "views",

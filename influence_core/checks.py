@@ -9,7 +9,8 @@ import torch
 from influence_core.errors import MethodError, ProjectError, UnknownNameError
 from influence_core.gradients import FunctionalModel
 from influence_core.project import Project, Split, batches
-from influence_core.task import ClassificationTask, inputs_and_labels
+from influence_core.target import NUMBERED
+from influence_core.task import inputs_and_labels
 
 BATCH_DEPENDENCE = {torch.float64: 1e-6, torch.float32: 1e-3}  # relative; rounding stays a thousand times below
 
@@ -27,13 +28,10 @@ def check_project(project: Project) -> None:
         if not parameter.isfinite().all():
             msg = f"The parameter '{name}' holds NaN or infinity; train the model again with a smaller learning rate."
             raise ProjectError(msg)
-    if isinstance(project.task, ClassificationTask) and len(project.class_names) not in (
-        0,
-        project.task.n_classes,
-    ):
-        msg = (
-            f"There are {len(project.class_names)} class names for {project.task.n_classes} classes; give one a class."
-        )
+    n, named = project.task.n_targets, len(project.class_names)
+    if n and named not in (0, n):
+        one, many = NUMBERED[project.task.kind]
+        msg = f"There are {named} {one} names for {n} {many}; give one a {one}."
         raise ProjectError(msg)
     _check_shapes(project)
 
@@ -76,15 +74,16 @@ def check_derivatives(model: FunctionalModel, project: Project, *, one_by_one: b
         one_by_one: Whether the method needs every example's gradient by itself, which no recurrent layer of torch has.
     """
     _, batch = next(model.batches(project.train, 1, [0]))
+    others = "use the method cg, or " if one_by_one else ""
     try:
         if one_by_one:
             model.output_jacobians(batch)
+        others = ""
         directions = torch.ones(model.vector.size, 1, dtype=model.dtype)
         model.loss_hessian_products(batch, directions)
         model.loss_gauss_newton_products(batch, directions)
     except RuntimeError as error:
-        reason = str(error).splitlines()[0]
-        others = "use the method cg, or " if one_by_one else ""
+        reason = str(error).splitlines()[0].rstrip(".")
         msg = f"A layer of the model or its loss lacks a derivative ({reason}); {others}write it with plain operations."
         raise MethodError(msg) from error
 

@@ -13,13 +13,13 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call, grad, hessian, jacrev, jvp, vjp, vmap
+from torch.func import functional_call, grad, jacrev, jvp, vjp, vmap
 from torch.utils._pytree import tree_map
 
 from influence_core.parameters import ParameterVector
 from influence_core.project import Dataset, Project, batches, cast
 from influence_core.target import Target
-from influence_core.task import Batch, Task
+from influence_core.task import Batch, Task, loss_curvature
 from influence_core.user_model import plain_attention, private_copy
 
 
@@ -104,16 +104,7 @@ class FunctionalModel:
 
     def output_curvature(self, batch: Batch) -> Tensor:
         """Second derivative of each loss by the outputs, shape ``(batch, outputs, outputs)``."""
-
-        def one(output: Tensor, example: Batch) -> Tensor:
-            alone = tree_map(lambda t: t.unsqueeze(0), example)
-
-            def loss(flat: Tensor) -> Tensor:
-                return self.task.losses(flat.view(1, *output.shape), alone)[0]
-
-            return hessian(loss)(output.reshape(-1))  # type: ignore[no-any-return]
-
-        return vmap(one)(self.outputs(self.theta, batch), batch)
+        return loss_curvature(self.task, self.outputs(self.theta, batch), batch)
 
     def directional_losses(self, batch: Batch, directions: Tensor) -> Tensor:
         """Derivative of each example's loss along each direction, one forward-mode pass a direction.

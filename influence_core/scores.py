@@ -41,10 +41,10 @@ def refitted_score(before: Tensor, after: Tensor, target: Target) -> Tensor:
 
 def unit(target: Target, kind: str, label_unit: str = "") -> str:
     """The unit of a score, in words."""
-    if kind == "regression":
+    if kind in ("regression", "multioutput"):
         name = label_unit or "label units"
         return name if target.measure == "value" else f"squared {name}"
-    if kind == "classification":
+    if kind in ("classification", "multilabel"):
         return "nats" if target.measure == "loss" else "logits"
     return "units of the measurement"
 
@@ -130,31 +130,45 @@ class Words:
     measured: str
 
 
-def words(
-    target: Target, kind: str, class_names: Sequence[str] = (), *, label: float = 0, prediction: float = 0
-) -> Words:
-    """The words for screen, command line and export; ``label`` and ``prediction`` are class indices."""
-    if target.is_true_loss:
+def words(target: Target, kind: str, names: Sequence[str] = (), *, label: float = 0, prediction: float = 0) -> Words:
+    """The words for screen, command line and export.
+
+    Args:
+        target: What is measured.
+        kind: Of the task.
+        names: Of its classes, labels or values; empty where there is one value.
+        label: The true class's index, in classification.
+        prediction: The predicted class's.
+    """
+    if target.is_true_loss or (target.measure == "loss" and kind != "classification"):
+        return _of_loss(target, kind, names)
+    if kind in ("regression", "multioutput", "custom"):
+        value = "value" if target.of == "true" else names[int(target.of)]
         return Words(
-            "helpful",
-            "harmful",
-            "Positive = helpful: without this training example the loss of this prediction would rise.",
-            "loss of the true label" if kind == "classification" else "loss",
+            f"raises {value}" if names else "raises the value",
+            f"lowers {value}" if names else "lowers the value",
+            f"Positive = raises {value if names else 'the value'}: without this training example the predicted "
+            f"{value} would fall.",
+            f"predicted {value}",
         )
-    if kind != "classification":
-        return Words(
-            "raises the value",
-            "lowers the value",
-            "Positive = raises the value: without this training example the predicted value would fall.",
-            "predicted value",
-        )
-    name = class_names[int(_class_of(target, label, prediction))]
+    name = names[int(_class_of(target, label, prediction))]
     direction = "fall" if target.larger_is_better else "rise"
     return Words(
         f"supports {name}",
         f"opposes {name}",
         f"Positive = supports {name}: without this training example the {target.measure} of {name} would {direction}.",
         f"{target.measure} of {name}",
+    )
+
+
+def _of_loss(target: Target, kind: str, names: Sequence[str]) -> Words:
+    name = {"classification": "the true label", "multilabel": "all labels", "multioutput": "all values"}.get(kind, "")
+    of = f" of {name if target.of == 'true' else names[int(target.of)]}" if name else ""
+    return Words(
+        "helpful",
+        "harmful",
+        "Positive = helpful: without this training example the loss of this prediction would rise.",
+        f"loss{of}",
     )
 
 

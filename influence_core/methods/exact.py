@@ -122,12 +122,13 @@ class ExactFit:
         if self.head is not None:
             seen = self.head.read(self.model, self.project, "train")
             norm = self.model.objective_gradient(self.project.train).norm()
-            factors = self.head.problem(seen.inputs, seen.labels).residuals(seen.outputs)
+            factors = self.head.problem(seen.inputs, seen.labels, seen.weights).residuals(seen.outputs)
             stored = {
                 "inputs": seen.inputs,
                 "factors": factors,
                 "outputs": seen.outputs,
                 "labels": seen.labels,
+                "weights": seen.weights,
             }
             return {**stored, "gradient_norm": norm}
         predict(self.model, self.project, "train")  # names the first row that does not fit
@@ -142,7 +143,7 @@ class ExactFit:
         if self.head is None:
             kind = Hessian if self.method.curvature == "hessian" else GaussNewton
             return {"curvature": kind(self.model, self.project.train).matrix(tick)}
-        problem = self.head.problem(tensors["inputs"], tensors["labels"])
+        problem = self.head.problem(tensors["inputs"], tensors["labels"], tensors["weights"])
         return {"curvature": problem.curvature_at(tensors["outputs"]).matrix()}
 
     def _factor(self, tensors: Tensors, _: Tick) -> dict[str, Tensor]:

@@ -197,7 +197,7 @@ class IterativeAttributor:
     def _gradients(self, test_ids: Sequence[int], target: Target) -> Tensor:
         """In float64: in float32 the loss of a confident prediction has a gradient of rounding errors."""
         fitted, model = self.fitted, self._in_float64
-        target.check(fitted.project.task.kind, getattr(fitted.project.task, "n_classes", 0))
+        target.check(fitted.project.task.kind, fitted.project.task.n_targets)
         check_test_ids(fitted.project, test_ids)
         predict(fitted.model, fitted.project, "test", ids=test_ids)  # names the first row that does not fit
         test = model.batches(fitted.project.test, 1, list(test_ids))

@@ -64,7 +64,7 @@ def build(  # noqa: PLR0913  (the one call of a notebook: every argument but two
     """
     started = time.perf_counter()
     fit = (method or auto(project)).prepare(project)
-    target.check(project.task.kind, getattr(project.task, "n_classes", 0))
+    target.check(project.task.kind, project.task.n_targets)
     builder = _Builder(fit, Path(path), target, test_limit, progress)
     manifest = describe(project, fit.model, fit.head, view_of(project), project_ref)
     builder.claim(manifest)

@@ -14,21 +14,25 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 from PIL import Image
-from torch import Tensor
 
 from influence_core.errors import DamagedWorkspaceError, ProjectError, UnknownNameError
 from influence_core.predictions import Predictions
 from influence_core.project import Project, Split
 from influence_core.store.files import check_sum, write
+from influence_core.store.verdicts import verdicts
 from influence_core.views import View
 
+TEXTS = ("label_text", "prediction_text")  # columns of the kinds of task whose labels are no single number
 META = "meta: "  # prefix of metadata columns
 CHUNK = 4096
 
 
 @dataclass(frozen=True)
 class Example:
-    """One example as it is shown; label and prediction are class indices, or values in regression."""
+    """One example as it is shown; label and prediction are class indices, or values in regression.
+
+    Where an example has several labels or values both are NaN, and the texts say them.
+    """
 
     id: int
     key: str
@@ -40,6 +44,8 @@ class Example:
     text: str | None
     row: dict[str, Any] | None
     metadata: dict[str, Any]
+    label_text: str | None = None
+    prediction_text: str | None = None
 
 
 @dataclass(frozen=True)
@@ -63,7 +69,7 @@ class ExampleTable:
             raise UnknownNameError(msg)
         row = self._table.slice(index, 1).to_pylist()[0]
         metadata = {name.removeprefix(META): row[name] for name in row if name.startswith(META)}
-        shown = {name: row.get(name) for name in ("image", "text")}
+        shown = {name: row.get(name) for name in ("image", "text", *TEXTS)}
         table = json.loads(row["row"]) if row.get("row") else None
         plain = {name: row[name] for name in ("id", "key", "label", "prediction", "probabilities", "loss")}
         return Example(**plain, **shown, row=table, metadata=metadata)
@@ -92,6 +98,7 @@ class ExampleTable:
     @cached_property
     def _frame(self) -> pd.DataFrame:
         cheap = ["id", "key", "label", "prediction", "loss", "confidence", "correct"]
+        cheap += [name for name in TEXTS if name in self._table.column_names]
         metadata = [name for name in self._table.column_names if name.startswith(META)]
         frame: pd.DataFrame = self._table.select(cheap + metadata).to_pandas()
         return frame.rename(columns={name: name.removeprefix(META) for name in metadata})
@@ -100,7 +107,7 @@ class ExampleTable:
 def write_examples(path: Path, project: Project, split: Split, seen: Predictions, view: View) -> None:
     """Write one split's table."""
     n = len(seen.losses)
-    columns = {**_numbers(seen, project.task.kind), **_shown(view, split, n)}
+    columns = {**verdicts(seen, project), **_shown(view, split, n)}
     metadata = project.train_metadata if split == "train" else project.test_metadata
     columns = {
         "id": pa.array(range(n), pa.int64()),
@@ -116,32 +123,6 @@ def write_examples(path: Path, project: Project, split: Split, seen: Predictions
             writer.write_table(table, max_chunksize=CHUNK)
 
     write(path, content)
-
-
-def _numbers(seen: Predictions, kind: str) -> dict[str, pa.Array]:
-    outputs = seen.outputs.reshape(len(seen.losses), -1).double()
-    if kind == "classification":
-        probabilities = outputs.softmax(dim=1)
-        predicted, labels = outputs.argmax(dim=1), seen.labels
-        confidence = probabilities.max(dim=1).values
-        shares: pa.Array = pa.array(probabilities.numpy().tolist(), pa.list_(pa.float64()))
-        correct = predicted == labels
-    else:
-        predicted, labels = outputs[:, 0], seen.labels.double().reshape(len(outputs), -1)[:, 0]
-        confidence, correct = None, None
-        shares = pa.nulls(len(outputs), pa.list_(pa.float64()))
-    return {
-        "label": _array(labels),
-        "prediction": _array(predicted),
-        "probabilities": shares,
-        "loss": _array(seen.losses.double()),
-        "confidence": pa.nulls(len(outputs), pa.float64()) if confidence is None else _array(confidence),
-        "correct": pa.nulls(len(outputs), pa.bool_()) if correct is None else _array(correct),
-    }
-
-
-def _array(tensor: Tensor) -> pa.Array:
-    return pa.array(tensor.numpy())
 
 
 def _shown(view: View, split: Split, n: int) -> dict[str, pa.Array]:

@@ -26,7 +26,7 @@ from influence_core.store.solved_rows import SolvedRow, SolvedRows
 from influence_core.store.stored_exact import StoredExact
 from influence_core.store.tensors import read_checked
 from influence_core.target import Target
-from influence_core.task import ClassificationTask, RegressionTask, Task
+from influence_core.task import ClassificationTask, MultiLabelTask, RegressionTask, Task
 
 
 @dataclass(frozen=True)
@@ -135,7 +135,7 @@ class Run:
         """
         target = target or self.target
         check_damping(self.damping if damping is None else damping)
-        target.check(self.manifest.kind, len(self.manifest.class_names))
+        target.check(self.manifest.kind, len(self.manifest.names))
         self._check_test(test_id)
         if damping in (None, self.damping):
             known = self._rows.find(test_id, target)
@@ -189,9 +189,10 @@ class Run:
 
     @property
     def _task(self) -> Task:
-        if self.manifest.kind == "regression":
-            return RegressionTask(unit=self.manifest.label_unit)
-        return ClassificationTask(len(self.manifest.class_names))
+        manifest, n = self.manifest, len(self.manifest.names)
+        if manifest.kind in ("regression", "multioutput"):
+            return RegressionTask(unit=manifest.label_unit, n_outputs=max(1, n))
+        return MultiLabelTask(n) if manifest.kind == "multilabel" else ClassificationTask(n, link=manifest.link)
 
     def _check_test(self, test_id: int) -> None:
         if not 0 <= test_id < self.manifest.n_test:
