@@ -57,6 +57,7 @@ class Project:
             ``len(dataset)`` whatever the weights.
         attributed: Glob patterns of the parameters that are attributed; empty means all that require a gradient.
         test_first: Test ids that are solved and listed first; by default the wrong ones by loss.
+        notes: Sentences on how far to trust it, such as what was done to the model; shown beside every score.
     """
 
     name: str
@@ -75,6 +76,7 @@ class Project:
     fit: Fit | None = None
     attributed: tuple[str, ...] = ()
     test_first: Sequence[int] = ()
+    notes: Sequence[str] = ()
 
     def split(self, name: Split) -> Dataset:
         """The train or the test data set."""

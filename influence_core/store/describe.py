@@ -45,11 +45,13 @@ def fingerprint(project: Project) -> str:
 def _said(task: Task) -> str:
     """The task's settings; a function counts by its name, as its address in memory changes with every process."""
     settings = {name: getattr(task, name) for name in getattr(task, "__dataclass_fields__", ())}
-    named = {
-        name: getattr(value, "__qualname__", type(value).__qualname__) if callable(value) else value
-        for name, value in settings.items()
-    }
+    named = {name: _called(value) if callable(value) else value for name, value in settings.items()}
     return f"{type(task).__qualname__}({named})"
+
+
+def _called(function: Any) -> str:
+    said = repr(function)
+    return getattr(function, "__qualname__", type(function).__qualname__ if " at 0x" in said else said)
 
 
 def _six_digits(tensor: Tensor) -> Tensor:
@@ -86,6 +88,7 @@ def describe(project: Project, model: FunctionalModel, head: Head | None, view: 
         columns=_columns(view.train) if isinstance(view.train, pd.DataFrame) else [],
         is_linear_head=head is not None,
         can_refit=project.fit is not None,
+        notes=list(project.notes),
         fingerprint=fingerprint(project),
         project_ref=project_ref,
     )

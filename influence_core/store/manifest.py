@@ -52,6 +52,7 @@ class Manifest(Record):
     columns: list[Column]
     is_linear_head: bool
     can_refit: bool
+    notes: list[str] = []
     fingerprint: str
     project_ref: str
 
