@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from influence_core.adapters.hugging_face import from_huggingface as from_huggingface
     from influence_core.adapters.scikit_learn import from_sklearn as from_sklearn
     from influence_core.errors import InfluenceError as InfluenceError
     from influence_core.methods import METHODS as METHODS
@@ -41,6 +42,7 @@ _HOMES = {
     "Workspace": "store",
     "build": "store",
     "from_sklearn": "adapters.scikit_learn",
+    "from_huggingface": "adapters.hugging_face",
 }
 __all__ = sorted(_HOMES)  # noqa: PLE0605  (a list of the names above)
 

@@ -16,11 +16,12 @@ from torch import Tensor, nn
 from torch.func import functional_call, grad, jacrev, jvp, vjp, vmap
 from torch.utils._pytree import tree_map
 
+from influence_core.attention import plain_attention
 from influence_core.parameters import ParameterVector
 from influence_core.project import Dataset, Project, batches, cast
 from influence_core.target import Target
 from influence_core.task import Batch, Task, loss_curvature
-from influence_core.user_model import plain_attention, private_copy
+from influence_core.user_model import private_copy
 
 
 @dataclass(frozen=True)
