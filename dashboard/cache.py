@@ -28,6 +28,7 @@ from dashboard.services.faults import describe as describe_fault
 from dashboard.services.influence import Explanation, sentence
 from dashboard.services.jobs import Asked, Jobs
 from dashboard.services.jobs import State as Solve
+from dashboard.services.labels import is_right, said
 from dashboard.services.listing import PAGE, errors, neighbours, page_of
 from dashboard.services.listing import table as list_table
 from dashboard.services.opened import Example, Folder, NotSolvedError, Project, Run, Workspace, given_project
@@ -39,7 +40,7 @@ from dashboard.services.ranking import table as ranking_table
 from dashboard.services.refit import MOST as MOST_REMOVED
 from dashboard.services.refit import RefitResult
 from dashboard.services.runs import setting
-from dashboard.services.start import Harm
+from dashboard.services.start import Harm, has_verdicts
 from dashboard.services.table_rows import SHOWN as COLUMNS_SHOWN
 from dashboard.services.table_rows import Difference, differences
 from dashboard.services.targets import choices, parse
@@ -47,7 +48,7 @@ from dashboard.services.texts import segments, words
 from dashboard.services.training import Reach
 from dashboard.services.trust import Trust
 from dashboard.services.turns import Turns
-from dashboard.services.wording import class_name, count, number, percent, plain, signed, time_left
+from dashboard.services.wording import count, number, percent, plain, signed, time_left
 
 __all__ = [
     "COLUMNS_SHOWN",
@@ -73,7 +74,6 @@ __all__ = [
     "Trust",
     "Workspace",
     "choices",
-    "class_name",
     "confused_pairs",
     "count",
     "cumulative",
@@ -84,6 +84,8 @@ __all__ = [
     "find_folder",
     "first_rank",
     "given_project",
+    "has_verdicts",
+    "is_right",
     "list_table",
     "neighbours",
     "number",
@@ -93,6 +95,7 @@ __all__ = [
     "plain",
     "ranking_csv",
     "ranking_table",
+    "said",
     "segments",
     "sentence",
     "setting",
@@ -133,7 +136,7 @@ def listed(folder: Folder, **filters: Any) -> list[int]:
 def explanation(folder: Folder, run_id: str, test_id: int, target: str) -> Explanation:
     """The scores of one prediction."""
     opened = workspace(folder)
-    run, wanted = opened.run(run_id), parse(target, opened.manifest.kind, len(opened.manifest.class_names))
+    run, wanted = opened.run(run_id), parse(target, opened.manifest.kind, len(opened.manifest.names))
     with SOLVING if influence.is_computed(run, wanted) else nullcontext():
         return influence.explain(opened, run, test_id, wanted)
 
@@ -294,7 +297,7 @@ def can_solve(folder: Folder) -> bool:
 def asked(folder: Folder, run_id: str, test_id: int, target: str) -> Asked:
     """What a page asks to be solved."""
     opened = workspace(folder)
-    wanted = parse(target, opened.manifest.kind, len(opened.manifest.class_names))
+    wanted = parse(target, opened.manifest.kind, len(opened.manifest.names))
     return solving.asked(folder.path, opened.run(run_id), test_id, wanted)
 
 

@@ -71,11 +71,14 @@ def _facts(workspace: Workspace) -> Iterable[tuple[str, str]]:
     m = workspace.manifest
     yield "Name", plain(m.name) if m.title == m.name else f"{plain(m.name)} ({plain(m.title)})"
     yield "Modality", f"{m.modality}, {m.kind}"
-    if m.class_names:
-        yield "Classes", f"{len(m.class_names):,}: {listed(m.class_names)}"
+    if m.names:
+        what = {"classification": "Classes", "multilabel": "Labels"}.get(m.kind, "Values")
+        yield what, f"{len(m.names):,}: {listed(m.names)}"
     yield "Examples", f"{m.n_train:,} to train, {m.n_test:,} to test"
     covered = percent(m.parameters_attributed / m.parameters_total)
     yield "Parameters", f"{m.parameters_attributed:,} of {m.parameters_total:,} covered ({covered})"
+    for note in m.notes:
+        yield "Note", plain(note, 400)
     yield "Size on disk", f"{_bytes_of(workspace.path) / 1e6:,.1f} MB"
     yield "Folder", f"{workspace.path} ({_state(workspace.path)})"
     unfinished = len(list((workspace.path / "runs").glob("*/run.json"))) - len(workspace.runs)
@@ -94,7 +97,7 @@ def _bytes_of(folder: Path) -> int:
 
 
 def _run_cells(run: Run) -> list[str]:
-    target, classes = run.target, run.manifest.class_names
+    target, classes = run.target, run.manifest.names
     of = target.of if isinstance(target.of, str) else plain(classes[target.of])
     return [
         run.id,

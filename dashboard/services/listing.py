@@ -9,7 +9,8 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from dashboard.services.wording import class_name, number, percent, plain
+from dashboard.services.labels import column
+from dashboard.services.wording import number, percent, plain
 
 PAGE = 50
 Sort = Literal["loss", "confidence", "id"]
@@ -43,7 +44,7 @@ class Filters:
 def matching(frame: pd.DataFrame, kind: str, filters: Filters, found: np.ndarray | None = None) -> list[int]:
     """Test ids that pass the filters, in order; ``found`` are the ids that the search found."""
     kept = np.ones(len(frame), dtype=bool)
-    if kind == "classification":
+    if kind in ("classification", "multilabel"):
         kept &= _right_classes(frame, filters)
     elif filters.least_error > 0:
         kept &= errors(frame) >= filters.least_error
@@ -104,16 +105,16 @@ def table(
         marks: Whether each row is solved, in words; empty if that need not be said.
     """
     rows = frame.set_index("id").loc[list(ids)]
-    truth = [class_name(value, class_names) for value in rows["label"]]
-    guess = [class_name(value, class_names) for value in rows["prediction"]]
+    truth, guess = column(rows, class_names), column(rows, class_names, "prediction")
     shown = {
         "Example": [f"{'▸ ' if i == test_id else ''}{plain(key)}" for i, key in zip(ids, rows["key"], strict=True)],
         "True": truth,
         "Predicted": guess,
     }
-    if class_names:
+    if rows["correct"].notna().all():
         ticks = ("✓" if right else "✗" for right in rows["correct"])
         shown["Predicted"] = [f"{tick} {name}" for tick, name in zip(ticks, guess, strict=True)]
+    if class_names:
         shown["Sure"] = [percent(c) for c in rows["confidence"]]
     shown["Loss"] = [number(loss) for loss in rows["loss"]]
     if marks:
