@@ -3,46 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import pandas as pd
 
+from dashboard.services.filters import Condition, Filters
 from dashboard.services.labels import column
+from dashboard.services.metadata import passing
 from dashboard.services.wording import number, percent, plain
 
+__all__ = ["PAGE", "Filters", "errors", "matching", "neighbours", "page_of", "table", "where"]
+
 PAGE = 50
-Sort = Literal["loss", "confidence", "id"]
 
 
-@dataclass(frozen=True)
-class Filters:
-    """What the list shows.
+def matching(
+    frame: pd.DataFrame,
+    kind: str,
+    filters: Filters,
+    found: np.ndarray | None = None,
+    metadata: pd.DataFrame | None = None,
+) -> list[int]:
+    """Test ids that pass the filters, in order.
 
-    Attributes:
-        outcome: ``all``, ``wrong`` or ``right``; classification only.
-        true: Only this true label.
-        predicted: Only this predicted class.
-        low: Lowest confidence, 0 to 1.
-        high: Highest confidence, 0 to 1.
-        least_error: Smallest absolute error; regression only.
-        search: Part of the key, of the text or of the row.
-        sort: ``loss`` (largest first), ``confidence`` (lowest first) or ``id``.
+    Args:
+        frame: All test predictions.
+        kind: Of the task.
+        filters: What is asked.
+        found: The ids that the search found; all if absent.
+        metadata: The user's own columns of the same rows.
     """
-
-    outcome: str = "all"
-    true: int | None = None
-    predicted: int | None = None
-    low: float = 0.0
-    high: float = 1.0
-    least_error: float = 0.0
-    search: str = ""
-    sort: str = "loss"
-
-
-def matching(frame: pd.DataFrame, kind: str, filters: Filters, found: np.ndarray | None = None) -> list[int]:
-    """Test ids that pass the filters, in order; ``found`` are the ids that the search found."""
     kept = np.ones(len(frame), dtype=bool)
     if kind in ("classification", "multilabel"):
         kept &= _right_classes(frame, filters)
@@ -50,7 +40,17 @@ def matching(frame: pd.DataFrame, kind: str, filters: Filters, found: np.ndarray
         kept &= errors(frame) >= filters.least_error
     if found is not None:
         kept &= np.isin(frame["id"].to_numpy(), found)
+    kept &= where(pd.DataFrame(index=frame.index) if metadata is None else metadata, filters.where)
     return [int(i) for i in _sorted(frame[kept], filters.sort)["id"]]
+
+
+def where(metadata: pd.DataFrame, conditions: Sequence[Condition]) -> np.ndarray:
+    """Which rows pass all conditions on metadata columns."""
+    kept = np.ones(len(metadata), dtype=bool)
+    for condition in conditions:
+        if condition.says_something:
+            kept &= passing(metadata, condition)
+    return kept
 
 
 def errors(frame: pd.DataFrame) -> np.ndarray:

@@ -7,7 +7,7 @@ from dataclasses import asdict
 import streamlit as st
 
 from dashboard import cache, state
-from dashboard.components import bars, table_row, text
+from dashboard.components import bars, facts, table_row, text
 from dashboard.components.labels import safe
 from dashboard.views.shell import Screen
 
@@ -26,6 +26,8 @@ def draw(screen: Screen) -> None:
         _verdict(screen, example)
         _content(screen, example)
         _probabilities(screen, example)
+        if example.metadata:
+            facts.draw(cache.facts(example.metadata), ("Metadata", "Value"), key=f"chosen-facts-{example.id}")
     _target(screen, example)
 
 
