@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
+from typing import Literal
 from urllib.parse import quote
 
 from alembic import command
@@ -79,7 +80,7 @@ class Records:
         if self.file is not None and not self.file.exists():
             yield None
             return
-        with self._explained(), self._engine(readonly=True).begin() as connection:
+        with self._explained(), self._engine(changing=False).begin() as connection:
             version = _version(connection)
             self._check(version)
             yield connection if version == _newest() else None
@@ -93,7 +94,7 @@ class Records:
         """
         if self.obstacle:
             raise UnwritableWorkspaceError(self.obstacle)
-        with self._explained(), self._engine(readonly=False).begin() as connection:
+        with self._explained(), self._engine(changing=True).begin() as connection:
             version = _version(connection)
             self._check(version)
             if version != _newest():
@@ -105,8 +106,13 @@ class Records:
         """What a sentence calls the database."""
         return "The database of " + URL if self.url else FILE
 
-    def _engine(self, *, readonly: bool) -> Engine:
-        return _shared(self.url) if self.url else _of_file(str(self.file), readonly=readonly)
+    def _engine(self, *, changing: bool) -> Engine:
+        if self.url:
+            return _shared(self.url)
+        # who reads after a crash has to roll back what was half written, so a file is opened for reading only where
+        # nothing may be written
+        mode = "rwc" if changing else ("ro" if self.obstacle else "rw")
+        return _of_file(str(self.file), mode)
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
@@ -143,14 +149,14 @@ def _shared(url: str) -> Engine:
 
 
 @lru_cache(maxsize=32)
-def _of_file(path: str, *, readonly: bool) -> Engine:
-    address = f"file:{quote(path)}?mode={'ro' if readonly else 'rwc'}"
+def _of_file(path: str, mode: Literal["ro", "rw", "rwc"]) -> Engine:
+    address = f"file:{quote(path)}?mode={mode}"
 
     def connect() -> sqlite3.Connection:
         return sqlite3.connect(address, uri=True, timeout=WAIT, isolation_level=None)
 
     engine = create_engine("sqlite+pysqlite://", creator=connect, poolclass=NullPool)
-    _begin_with(engine, "BEGIN" if readonly else "BEGIN IMMEDIATE")
+    _begin_with(engine, "BEGIN IMMEDIATE" if mode == "rwc" else "BEGIN")
     return engine
 
 
