@@ -20,7 +20,7 @@ from influence_core.project import Project
 from influence_core.store import Manifest, Progress, Workspace, build
 from influence_core.store.describe import fingerprint
 from influence_core.store.files import explained, write_text
-from influence_core.store.manifest import DEMO, read_record
+from influence_core.store.manifest import DEMO, UPLOAD, read_record
 
 __all__ = ["Order", "Progress", "build_demo", "build_order"]
 
@@ -71,10 +71,17 @@ def build_order(order: Order, folder: Path, progress: Report) -> Workspace:
     progress(Progress("Data and model", 0, 1, None))
     project = _loaded(order.project)
     progress(Progress("Data and model", 1, 1, 0.0))
-    reference = f"{DEMO}{order.project}" if order.project in demo_models.DEMOS else ""
+    reference = _reference(order.project, folder)
     method = order.chosen_method(project)
     limit = order.test_limit or (None if method.name == Exact.name else SOLVED_FIRST)
     return build(project, folder, method, test_limit=limit, progress=progress, project_ref=reference)
+
+
+def _reference(given: str, folder: Path) -> str:
+    """What the manifest says of the project's code: a demo, or an upload that keeps its rows in this very folder."""
+    if given in demo_models.DEMOS:
+        return f"{DEMO}{given}"
+    return UPLOAD if projects.is_upload(given) and Path(given).resolve() == folder.resolve() else ""
 
 
 def _loaded(reference: str) -> Project:

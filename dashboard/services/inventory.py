@@ -46,7 +46,7 @@ def checked(folder: Path, project: str | None = None) -> Workspace:
     _ = len(workspace.train), len(workspace.test), [(run.record, run.report) for run in workspace.runs]
     if project is not None:
         with redirect_stdout(sys.stderr):
-            projects.of_workspace(workspace.manifest, project)
+            projects.of_workspace(workspace, project)
     return workspace
 
 

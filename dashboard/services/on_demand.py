@@ -33,7 +33,7 @@ def explain_or_solve(
     except NotSolvedError:
         progress(Progress("Data and model", 0, 1, None))
         with redirect_stdout(sys.stderr):  # what the user's file prints is no result of ours
-            project = projects.of_workspace(workspace.manifest, given)
+            project = projects.of_workspace(workspace, given)
         if project is None:
             raise
         progress(Progress("Data and model", 1, 1, 0.0))
