@@ -119,4 +119,7 @@ def table(
     shown["Loss"] = [number(loss) for loss in rows["loss"]]
     if marks:
         shown["Scores"] = list(marks)
-    return pd.DataFrame(shown)
+    table = pd.DataFrame(shown)
+    # several values are long: what is short comes first, so that it is in sight
+    long = "label_text" in rows and rows["correct"].isna().all()
+    return table[sorted(table, key=lambda name: name in ("True", "Predicted"))] if long else table
