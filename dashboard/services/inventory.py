@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import sys
-from collections.abc import Iterable
-from contextlib import redirect_stdout
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from rich.console import Group
@@ -18,7 +16,7 @@ from dashboard.services.named import listed
 from dashboard.services.wording import count as counted
 from dashboard.services.wording import number, percent, plain
 from influence_core.methods import METHODS, Method
-from influence_core.store import Run, Workspace
+from influence_core.store import Progress, Run, Workspace
 from influence_core.store.files import SUMS, check_sum
 
 
@@ -33,7 +31,9 @@ def check_files(folder: Path) -> None:
             check_sum(sums.with_name(line.partition("  ")[2]))
 
 
-def checked(folder: Path, project: str | None = None) -> Workspace:
+def checked(
+    folder: Path, project: str | None = None, progress: Callable[[Progress], None] = lambda _: None
+) -> Workspace:
     """A workspace whose every file was compared with its digest, and its project with its fingerprint.
 
     Raises:
@@ -44,8 +44,7 @@ def checked(folder: Path, project: str | None = None) -> Workspace:
     check_files(folder)
     _ = len(workspace.train), len(workspace.test), [(run.record, run.report) for run in workspace.runs]
     if project is not None:
-        with redirect_stdout(sys.stderr):
-            projects.of_workspace(workspace.manifest, project)
+        projects.of_workspace(workspace.manifest, project, progress)
     return workspace
 
 
