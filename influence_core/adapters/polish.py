@@ -80,7 +80,7 @@ def _refuse_another_objective(problem: HeadProblem, fitted: Tensor, norm: float,
     if left <= BALANCED * norm:
         msg = (
             f"At the fitted coefficients the gradient's norm is {norm:.1e}, and the optimum is {100 * moved:.0f} % of "
-            f"the outputs' spread away; a penalty {factor:.3g} times as strong would balance it. Give the estimator with "
-            "the settings, the rows and the sample_weight that it was fitted with."
+            f"the outputs' spread away; a penalty {factor:.3g} times as strong would balance it. Give the estimator "
+            "with the settings, the rows and the sample_weight that it was fitted with."
         )
         raise ProjectError(msg)
