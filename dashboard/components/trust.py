@@ -37,4 +37,4 @@ def draw(trust: Trust) -> None:
         for note in trust.notes:
             st.caption(f"⚠ {safe(note, LONGEST)}")
         for remark in trust.remarks:
-            st.caption(f"🛈 {safe(remark, LONGEST)}")
+            st.caption(f"Note: {safe(remark, LONGEST)}")
