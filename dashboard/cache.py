@@ -31,6 +31,7 @@ from dashboard.services.filters import Condition, Filters, in_words
 from dashboard.services.influence import Explanation, sentence
 from dashboard.services.jobs import Asked, Jobs
 from dashboard.services.jobs import State as Solve
+from dashboard.services.labels import is_right, said
 from dashboard.services.listing import PAGE, errors, neighbours, page_of
 from dashboard.services.listing import table as list_table
 from dashboard.services.metadata import Column, facts
@@ -46,7 +47,7 @@ from dashboard.services.refit import MOST as MOST_REMOVED
 from dashboard.services.refit import RefitResult
 from dashboard.services.runs import setting
 from dashboard.services.slices import Slice, checked_name
-from dashboard.services.start import Harm
+from dashboard.services.start import Harm, has_verdicts
 from dashboard.services.table_rows import SHOWN as COLUMNS_SHOWN
 from dashboard.services.table_rows import Difference, differences
 from dashboard.services.targets import choices, parse
@@ -54,7 +55,7 @@ from dashboard.services.texts import segments, words
 from dashboard.services.training import Reach
 from dashboard.services.trust import Trust
 from dashboard.services.turns import Turns
-from dashboard.services.wording import class_name, count, number, percent, plain, signed, time_left
+from dashboard.services.wording import count, number, percent, plain, signed, time_left
 
 __all__ = [
     "COLUMNS_SHOWN",
@@ -83,7 +84,6 @@ __all__ = [
     "Workspace",
     "checked_name",
     "choices",
-    "class_name",
     "column_names",
     "confused_pairs",
     "count",
@@ -97,6 +97,8 @@ __all__ = [
     "first_rank",
     "given_project",
     "group_sentence",
+    "has_verdicts",
+    "is_right",
     "list_table",
     "neighbours",
     "number",
@@ -106,6 +108,7 @@ __all__ = [
     "plain",
     "ranking_csv",
     "ranking_table",
+    "said",
     "segments",
     "sentence",
     "setting",
@@ -162,7 +165,7 @@ def trained_on(folder: Folder, where: list[dict[str, Any]]) -> np.ndarray:
     return listing.where(metadata(folder, "train"), [Condition(**one) for one in where])
 
 
-def said(folder: Folder, **filters: Any) -> str:
+def filters_said(folder: Folder, **filters: Any) -> str:
     """Filters in words; empty if nothing is asked."""
     return in_words(Filters(**filters), workspace(folder).manifest.class_names)
 
@@ -171,7 +174,7 @@ def said(folder: Folder, **filters: Any) -> str:
 def explanation(folder: Folder, run_id: str, test_id: int, target: str) -> Explanation:
     """The scores of one prediction."""
     opened = workspace(folder)
-    run, wanted = opened.run(run_id), parse(target, opened.manifest.kind, len(opened.manifest.class_names))
+    run, wanted = opened.run(run_id), parse(target, opened.manifest.kind, len(opened.manifest.names))
     with SOLVING if influence.is_computed(run, wanted) else nullcontext():
         return influence.explain(opened, run, test_id, wanted)
 
@@ -332,7 +335,7 @@ def can_solve(folder: Folder) -> bool:
 def asked(folder: Folder, run_id: str, test_id: int, target: str) -> Asked:
     """What a page asks to be solved."""
     opened = workspace(folder)
-    wanted = parse(target, opened.manifest.kind, len(opened.manifest.class_names))
+    wanted = parse(target, opened.manifest.kind, len(opened.manifest.names))
     return solving.asked(folder.path, opened.run(run_id), test_id, wanted)
 
 

@@ -9,6 +9,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from influence_core.adapters.hugging_face import from_huggingface as from_huggingface
+    from influence_core.adapters.scikit_learn import from_sklearn as from_sklearn
     from influence_core.errors import InfluenceError as InfluenceError
     from influence_core.methods import METHODS as METHODS
     from influence_core.methods import Exact as Exact
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from influence_core.store import build as build
     from influence_core.target import Target as Target
     from influence_core.task import ClassificationTask as ClassificationTask
+    from influence_core.task import MultiLabelTask as MultiLabelTask
     from influence_core.task import RegressionTask as RegressionTask
     from influence_core.task import Task as Task
     from influence_core.views import ImageView as ImageView
@@ -29,6 +32,7 @@ _HOMES = {
     "ImageView": "views",
     "InfluenceError": "errors",
     "METHODS": "methods",
+    "MultiLabelTask": "task",
     "Project": "project",
     "RegressionTask": "task",
     "TableView": "views",
@@ -37,6 +41,8 @@ _HOMES = {
     "TextView": "views",
     "Workspace": "store",
     "build": "store",
+    "from_sklearn": "adapters.scikit_learn",
+    "from_huggingface": "adapters.hugging_face",
 }
 __all__ = sorted(_HOMES)  # noqa: PLE0605  (a list of the names above)
 

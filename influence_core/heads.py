@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
 
-from influence_core.curvature.linear_head import contrasts
 from influence_core.gradients import FunctionalModel
 from influence_core.predictions import Predictions, predict
 from influence_core.project import Project, Split
-from influence_core.removal.head_fit import HeadProblem, ridge_of
-from influence_core.task import ClassificationTask, RegressionTask
+from influence_core.removal.head_fit import HeadProblem, HeadTask, as_numbers, output_basis, ridge_of
+from influence_core.task import ClassificationTask, MultiLabelTask, RegressionTask
 
+READY_MADE = (ClassificationTask, MultiLabelTask, RegressionTask)  # a subclass may have another loss or regulariser
 AGREEMENT = 1e-9  # relative, between the closed form and autograd on the first rows
 
 
@@ -23,15 +23,17 @@ class Head:
 
     Attributes:
         layer: The layer within ``model.module``.
+        called: Its name there.
         intercept: Whether its bias is attributed with its weight.
-        basis: Orthonormal basis of the outputs, shape ``(c, k)``: the class contrasts, or 1 in regression.
-        task: One of the two ready-made tasks.
+        basis: From the layer's coefficients to the task's outputs, shape ``(c, k)``: see ``output_basis``.
+        task: One of the ready-made tasks.
     """
 
     layer: nn.Linear
+    called: str
     intercept: bool
     basis: Tensor
-    task: ClassificationTask | RegressionTask
+    task: HeadTask
 
     def read(self, model: FunctionalModel, project: Project, split: Split, ids: list[int] | None = None) -> Predictions:
         """Predictions whose ``inputs`` are the layer's, with a last column of ones for the intercept."""
@@ -39,19 +41,14 @@ class Head:
         if not self.intercept:
             return seen
         ones = torch.ones(len(seen.inputs), 1, dtype=seen.inputs.dtype)
-        return Predictions(seen.outputs, seen.labels, seen.losses, torch.cat([seen.inputs, ones], dim=1))
+        return replace(seen, inputs=torch.cat([seen.inputs, ones], dim=1))
 
-    def problem(self, inputs: Tensor, labels: Tensor) -> HeadProblem:
-        """The convex training objective of this head."""
-        ridge = ridge_of(
-            inputs.shape[1],
-            self.task.weight_decay,
-            intercept=self.intercept,
-            penalise_intercept=self.task.penalise_intercept,
-        )
-        softmax = isinstance(self.task, ClassificationTask)
-        labels = labels if softmax else labels.double().reshape(-1)
-        return HeadProblem(inputs.double(), labels, ridge, self.basis, softmax)
+    def problem(self, inputs: Tensor, labels: Tensor, row_weights: Tensor | None = None) -> HeadProblem:
+        """The training objective of this head."""
+        own = torch.ones(len(inputs)) if row_weights is None else row_weights
+        ridge = ridge_of(self.task, inputs.shape[1], self.called, intercept=self.intercept)
+        labels = as_numbers(self.task, labels)
+        return HeadProblem(self.task, inputs.double(), labels, own.double(), ridge, self.basis)
 
 
 def is_one_layer(model: FunctionalModel) -> bool:
@@ -63,15 +60,13 @@ def find_head(model: FunctionalModel, project: Project) -> Head | None:
     """The head, if the model has this form; otherwise None, and the general curvature is used."""
     task = project.task
     layer = _only_layer(model)
-    if layer is None or type(task) not in (ClassificationTask, RegressionTask):
-        return None
-    if not isinstance(task, ClassificationTask | RegressionTask):
+    if layer is None or type(task) not in READY_MADE or not isinstance(task, READY_MADE):
         return None
     intercept = any(name.endswith("bias") for name in model.vector.names)
     if layer.bias is not None and not intercept:
         return None
-    basis = contrasts(task.n_classes) if isinstance(task, ClassificationTask) else torch.ones(1, 1).double()
-    head = Head(layer, intercept, basis, task)
+    called = model.vector.names[0].rpartition(".")[0]
+    head = Head(layer, called, intercept, output_basis(task, layer.out_features), task)
     return head if _agrees(head, model, project) else None
 
 
@@ -90,8 +85,9 @@ def _agrees(head: Head, model: FunctionalModel, project: Project) -> bool:
     seen = head.read(model, project, "train", rows)
     if seen.inputs.shape != (len(rows), head.layer.in_features + head.intercept):
         return False  # the layer is not called as a module, or not on one vector a row
-    problem = head.problem(seen.inputs, seen.labels)
-    factors = problem.residuals(seen.outputs.reshape(len(rows), -1)) @ head.basis.mT
+    problem = head.problem(seen.inputs, seen.labels, seen.weights)
+    factors = problem.residuals(seen.outputs.reshape(len(rows), -1))
+    factors = factors if factors.shape[1] == head.layer.out_features else factors @ head.basis.mT
     weight = factors[:, :, None] * seen.inputs[:, None, :]
     parts = {"weight": weight[:, :, : head.layer.in_features].flatten(1), "bias": weight[:, :, -1]}
     closed = torch.cat([parts[name.rpartition(".")[2]] for name in model.vector.names], dim=1)

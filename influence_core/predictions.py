@@ -12,8 +12,16 @@ from torch.utils._pytree import tree_leaves
 
 from influence_core.errors import InfluenceError, ProjectError
 from influence_core.gradients import FunctionalModel
-from influence_core.project import Project, Split
-from influence_core.task import Batch, ClassificationTask, RegressionTask, inputs_and_labels
+from influence_core.project import Dataset, Project, Split
+from influence_core.replay import own
+from influence_core.task import (
+    Batch,
+    ClassificationTask,
+    MultiLabelTask,
+    RegressionTask,
+    inputs_and_labels,
+    row_weights,
+)
 
 BATCH = 512
 
@@ -24,24 +32,27 @@ class Predictions:
 
     Attributes:
         outputs: Shape ``(n, outputs)``.
-        labels: Shape ``(n,)``.
-        losses: Shape ``(n,)``.
+        labels: Shape ``(n,)``, or one row of values or labels an example.
+        losses: The measured losses, without row weights or smoothing, shape ``(n,)``.
         inputs: What the captured layer was given, shape ``(n, d)``; empty if none was captured.
+        weights: The rows' own weights, part of their training losses, shape ``(n,)``.
     """
 
     outputs: Tensor
     labels: Tensor
     losses: Tensor
     inputs: Tensor
+    weights: Tensor
 
 
-def predict(
+def predict(  # noqa: PLR0913  (what is run, and three things that are usually all of it)
     model: FunctionalModel,
     project: Project,
     split: Split,
     *,
     ids: Sequence[int] | None = None,
     capture: nn.Module | None = None,
+    data: Dataset | None = None,
 ) -> Predictions:
     """Run the model over a split.
 
@@ -51,22 +62,23 @@ def predict(
         split: Train or test.
         ids: The rows to run; all if absent.
         capture: A layer of ``model.module`` whose input is kept.
+        data: The split's rows where they are at hand in memory, with what a frozen trunk made of them.
 
     Raises:
         ProjectError: If rows, labels, outputs and task do not fit together; the first such row is named.
     """
-    parts: list[tuple[Tensor, Tensor, Tensor, Tensor]] = []
-    for rows, batch in model.batches(project.split(split), BATCH, ids):
+    parts: list[tuple[Tensor, ...]] = []
+    for rows, given in model.batches(data or project.split(split), BATCH, ids):
+        batch = own(given)
         _check_inputs(split, rows, batch)
         captured: list[Tensor] = [torch.empty(len(rows), 0, dtype=model.dtype)]
-        outputs = _outputs(model, batch, captured, capture)
+        outputs = _outputs(model, given, captured, capture)
         labels = inputs_and_labels(batch)[1]
         check_outputs(project, split, rows, outputs, labels)
-        losses = project.task.losses(outputs, batch)
-        if losses.shape != (len(rows),):
-            msg = f"The task's losses have shape {tuple(losses.shape)} for {len(rows)} rows; one loss a row is needed."
-            raise ProjectError(msg)
-        parts.append((outputs, labels, losses, captured[-1]))
+        _check_losses(project, split, rows, outputs, batch)
+        losses = project.task.measurements(outputs, batch)
+        weights = row_weights(batch)
+        parts.append((outputs, labels, losses, captured[-1], torch.ones_like(losses) if weights is None else weights))
     return Predictions(*(torch.cat(part) for part in zip(*parts, strict=True)))
 
 
@@ -102,9 +114,10 @@ def check_outputs(project: Project, split: Split, rows: Sequence[int], outputs: 
         raise ProjectError(msg)
     if isinstance(project.task, ClassificationTask):
         _check_classes(project.task.n_classes, split, rows, outputs, labels)
-    elif isinstance(project.task, RegressionTask) and outputs.reshape(len(rows), -1).shape[1] != 1:
-        msg = f"Regression needs one output a row; the model gives {tuple(outputs.shape[1:])}."
-        raise ProjectError(msg)
+    elif isinstance(project.task, MultiLabelTask):
+        _check_label_vectors(project.task.n_labels, split, rows, outputs, labels)
+    elif isinstance(project.task, RegressionTask):
+        _check_values(project.task.n_outputs, split, rows, outputs, labels)
     if not outputs.isfinite().all():
         row = rows[int((~outputs.reshape(len(rows), -1).isfinite().all(dim=1)).nonzero()[0])]
         msg = f"The model's output for row {row} of the {split} data is NaN or infinite; check the model's weights."
@@ -126,4 +139,41 @@ def _check_classes(n_classes: int, split: Split, rows: Sequence[int], outputs: T
     if bad.any():
         row = int(bad.nonzero()[0])
         msg = f"Row {rows[row]} of the {split} data has label {int(labels[row])}; labels run from 0 to {n_classes - 1}."
+        raise ProjectError(msg)
+
+
+def _check_label_vectors(n_labels: int, split: Split, rows: Sequence[int], outputs: Tensor, labels: Tensor) -> None:
+    for what, given in (("model's outputs", outputs), (f"{split} labels", labels)):
+        if given.shape != (len(rows), n_labels):
+            needed = (len(rows), n_labels)
+            msg = f"The {what} for {len(rows)} rows have shape {tuple(given.shape)}; they must be {needed}."
+            raise ProjectError(msg)
+    bad = ((labels != 0) & (labels != 1)).any(dim=1)
+    if bad.any():
+        row = rows[int(bad.nonzero()[0])]
+        msg = f"Row {row} of the {split} data has a label that is neither 0 nor 1; give a 1 for each label it has."
+        raise ProjectError(msg)
+
+
+def _check_values(n_outputs: int, split: Split, rows: Sequence[int], outputs: Tensor, labels: Tensor) -> None:
+    given = outputs.reshape(len(rows), -1).shape[1]
+    if given != n_outputs:
+        msg = (
+            f"The task has {n_outputs} output{'s' if n_outputs > 1 else ''} a row and the model gives {given}; "
+            f"set RegressionTask(n_outputs={given})."
+        )
+        raise ProjectError(msg)
+    if labels.numel() != len(rows) * n_outputs:
+        msg = f"The {split} labels have shape {tuple(labels.shape)}; they must be ({len(rows)}, {n_outputs})."
+        raise ProjectError(msg)
+
+
+def _check_losses(project: Project, split: Split, rows: Sequence[int], outputs: Tensor, batch: Batch) -> None:
+    losses = project.task.losses(outputs, batch)
+    if losses.shape != (len(rows),):
+        msg = f"The task's losses have shape {tuple(losses.shape)} for {len(rows)} rows; one loss a row is needed."
+        raise ProjectError(msg)
+    if not losses.isfinite().all():
+        row = rows[int((~losses.isfinite()).nonzero()[0])]
+        msg = f"The loss of row {row} of the {split} data is NaN or infinite; check its label, its weight and the loss."
         raise ProjectError(msg)

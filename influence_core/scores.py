@@ -15,9 +15,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import pandas as pd
 import torch
 from torch import Tensor
 
+from influence_core.errors import MethodError
 from influence_core.report import SolveReport
 from influence_core.target import Target
 
@@ -41,10 +43,10 @@ def refitted_score(before: Tensor, after: Tensor, target: Target) -> Tensor:
 
 def unit(target: Target, kind: str, label_unit: str = "") -> str:
     """The unit of a score, in words."""
-    if kind == "regression":
+    if kind in ("regression", "multioutput"):
         name = label_unit or "label units"
         return name if target.measure == "value" else f"squared {name}"
-    if kind == "classification":
+    if kind in ("classification", "multilabel"):
         return "nats" if target.measure == "loss" else "logits"
     return "units of the measurement"
 
@@ -106,6 +108,32 @@ class InfluenceScores:
         """At most k examples with a negative score, most negative first; ties by id."""
         return _ranked(self.of(test_id), k, sign=-1)
 
+    def frame(self, test_id: int, k: int | None = None) -> pd.DataFrame:
+        """The scores of one test example as a data frame, from the most positive to the most negative.
+
+        Args:
+            test_id: The test example.
+            k: Only the k most positive and the k most negative rows; all if absent.
+
+        Returns:
+            Columns ``train_id``; ``score``, in ``unit``; ``rank``, which counts from 1 within the positive and within
+            the negative scores, the strongest first, and is 0 where the score is 0.
+
+        Raises:
+            MethodError: If the solve did not reach an answer, whose order would mean nothing.
+        """
+        if not self.converged:
+            advice = self.solves[self.test_ids.index(test_id)].advice if self.solves else ""
+            msg = f"The solve did not reach an answer (residual {self.residual:.2g}), so nothing is ranked. {advice}"
+            raise MethodError(msg.strip())
+        n = self.n_train if k is None else k
+        top, bottom = self.top(test_id, n), self.bottom(test_id, n)
+        ranked = {one.train_id for one in (*top, *bottom)} if k is None else set(range(self.n_train))
+        rest = [Ranked(i, 0.0, 0) for i in range(self.n_train) if i not in ranked]
+        rows = [*top, *rest, *reversed(bottom)]
+        columns = {name: [getattr(row, name) for row in rows] for name in ("train_id", "score", "rank")}
+        return pd.DataFrame(columns).astype({"train_id": int, "score": float, "rank": int})
+
 
 def _ranked(row: Tensor, k: int, sign: int) -> list[Ranked]:
     order = torch.argsort(-sign * row, stable=True)[:k].tolist()
@@ -130,31 +158,45 @@ class Words:
     measured: str
 
 
-def words(
-    target: Target, kind: str, class_names: Sequence[str] = (), *, label: float = 0, prediction: float = 0
-) -> Words:
-    """The words for screen, command line and export; ``label`` and ``prediction`` are class indices."""
-    if target.is_true_loss:
+def words(target: Target, kind: str, names: Sequence[str] = (), *, label: float = 0, prediction: float = 0) -> Words:
+    """The words for screen, command line and export.
+
+    Args:
+        target: What is measured.
+        kind: Of the task.
+        names: Of its classes, labels or values; empty where there is one value.
+        label: The true class's index, in classification.
+        prediction: The predicted class's.
+    """
+    if target.is_true_loss or (target.measure == "loss" and kind != "classification"):
+        return _of_loss(target, kind, names)
+    if kind in ("regression", "multioutput", "custom"):
+        value = "value" if target.of == "true" else names[int(target.of)]
         return Words(
-            "helpful",
-            "harmful",
-            "Positive = helpful: without this training example the loss of this prediction would rise.",
-            "loss of the true label" if kind == "classification" else "loss",
+            f"raises {value}" if names else "raises the value",
+            f"lowers {value}" if names else "lowers the value",
+            f"Positive = raises {value if names else 'the value'}: without this training example the predicted "
+            f"{value} would fall.",
+            f"predicted {value}",
         )
-    if kind != "classification":
-        return Words(
-            "raises the value",
-            "lowers the value",
-            "Positive = raises the value: without this training example the predicted value would fall.",
-            "predicted value",
-        )
-    name = class_names[int(_class_of(target, label, prediction))]
+    name = names[int(_class_of(target, label, prediction))]
     direction = "fall" if target.larger_is_better else "rise"
     return Words(
         f"supports {name}",
         f"opposes {name}",
         f"Positive = supports {name}: without this training example the {target.measure} of {name} would {direction}.",
         f"{target.measure} of {name}",
+    )
+
+
+def _of_loss(target: Target, kind: str, names: Sequence[str]) -> Words:
+    name = {"classification": "the true label", "multilabel": "all labels", "multioutput": "all values"}.get(kind, "")
+    of = f" of {name if target.of == 'true' else names[int(target.of)]}" if name else ""
+    return Words(
+        "helpful",
+        "harmful",
+        "Positive = helpful: without this training example the loss of this prediction would rise.",
+        f"loss{of}",
     )
 
 

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 
 import torch
 from torch import Tensor, nn
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from influence_core.attention import unfuse
 from influence_core.errors import ProjectError
 
 
@@ -27,6 +25,7 @@ def private_copy(model: nn.Module, dtype: torch.dtype) -> nn.Module:
         msg = f"The model cannot be copied, and the engine never works on yours ({reason}); remove cached tensors."
         raise ProjectError(msg) from error
 
+    unfuse(module)
     for layer in module.modules():
         if isinstance(layer, nn.Embedding) and layer.padding_idx is not None:
             layer.register_forward_hook(partial(_hold_padding, layer.padding_idx))
@@ -36,15 +35,3 @@ def private_copy(model: nn.Module, dtype: torch.dtype) -> nn.Module:
 def _hold_padding(padding: int, _: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> Tensor:
     """The padding vector is never trained: torch knows that in reverse mode, and forgets it in forward mode."""
     return torch.where((args[0] == padding)[..., None], output.detach(), output)
-
-
-@contextmanager
-def plain_attention() -> Iterator[None]:
-    """Attention by plain operations: its fused kernels have no forward-mode derivative."""
-    was_fast = torch.backends.mha.get_fastpath_enabled()
-    torch.backends.mha.set_fastpath_enabled(False)
-    try:
-        with sdpa_kernel(SDPBackend.MATH):
-            yield
-    finally:
-        torch.backends.mha.set_fastpath_enabled(was_fast)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -99,19 +100,56 @@ def damped_gauss_newton_scores(project: Project, damping: float, test_ids: Seque
     for i in range(n):
         gradients[i], jacobian, p = _by_autograd(project, project.train[i], parameters)
         curvature += jacobian.T @ (np.diag(p) - np.outer(p, p)) @ jacobian / n
+    return _solved(project, curvature, gradients, parameters, test_ids)
+
+
+def damped_hessian_scores(project: Project, damping: float, test_ids: Sequence[int]) -> Tensor:
+    """The same with the Hessian of the mean loss, one double backward pass a parameter through the user's module."""
+    parameters = [p for p in project.model.parameters() if p.requires_grad]
+    n = len(project.train)
+    gradients = np.stack([_by_autograd(project, project.train[i], parameters)[0] for i in range(n)])
+    losses = [-torch.log_softmax(logits, dim=0)[label] for logits, label in _logits(project)]
+    slopes = torch.autograd.grad(sum(losses) / n, parameters, create_graph=True)
+    slope = torch.cat([g.flatten() for g in slopes])
+    rows = [torch.autograd.grad(value, parameters, retain_graph=True, allow_unused=True) for value in slope]
+    zeros = [torch.zeros_like(p) for p in parameters]
+    hessian = np.stack(
+        [torch.cat([(z if g is None else g).flatten() for g, z in zip(row, zeros, strict=True)]) for row in rows]
+    )
+    curvature = hessian + (project.task.weight_decay + damping) * np.eye(len(hessian))
+    return _solved(project, curvature, gradients, parameters, test_ids)
+
+
+def _solved(
+    project: Project, curvature: np.ndarray, gradients: np.ndarray, parameters: list[Tensor], test_ids: Sequence[int]
+) -> Tensor:
     tested = np.stack([_by_autograd(project, project.test[i], parameters)[0] for i in test_ids])
-    return torch.from_numpy(tested @ np.linalg.solve(curvature, gradients.T) / n)
+    return torch.from_numpy(tested @ np.linalg.solve(curvature, gradients.T) / len(gradients))
 
 
-def _by_autograd(
-    project: Project, item: tuple[Tensor, int], parameters: list[Tensor]
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Loss gradient, logits' Jacobian and probabilities of one row."""
+def _logits(project: Project) -> Iterator[tuple[Tensor, int]]:
+    for i in range(len(project.train)):
+        yield _run(project, project.train[i])
+
+
+def _run(project: Project, item: Any) -> tuple[Tensor, int]:
+    """Logits and label of one row, a pair or a dict, through the user's own module."""
+    if isinstance(item, dict):
+        given = {name: value[None] for name, value in item.items() if name != "labels"}
+        return project.model(**given)["logits"][0], int(item["labels"])
     inputs, label = item
-    logits = project.model(inputs[None])[0]
+    return project.model(inputs[None])[0], label
+
+
+def _by_autograd(project: Project, item: Any, parameters: list[Tensor]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Loss gradient, logits' Jacobian and probabilities of one row."""
+    logits, label = _run(project, item)
     loss = -torch.log_softmax(logits, dim=0)[label]
-    rows = [
-        torch.cat([g.flatten() for g in torch.autograd.grad(value, parameters, retain_graph=True)]).numpy()
-        for value in (loss, *logits)
-    ]
+    rows = [torch.cat([g.flatten() for g in _gradients(value, parameters)]).numpy() for value in (loss, *logits)]
     return rows[0], np.stack(rows[1:]), torch.softmax(logits, dim=0).detach().numpy()
+
+
+def _gradients(value: Tensor, parameters: list[Tensor]) -> list[Tensor]:
+    """Zero for what the value does not depend on."""
+    found = torch.autograd.grad(value, parameters, retain_graph=True, allow_unused=True)
+    return [torch.zeros_like(p) if g is None else g for g, p in zip(found, parameters, strict=True)]

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import shutil
-import sys
 from collections.abc import Callable, Mapping
-from contextlib import redirect_stdout
 from dataclasses import dataclass, field, fields, replace
 from itertools import count
 from pathlib import Path
@@ -70,18 +68,11 @@ def build_order(order: Order, folder: Path, progress: Report) -> Workspace:
     Raises:
         InfluenceError: If the project, the method or the folder cannot be used; what is done is kept.
     """
-    progress(Progress("Data and model", 0, 1, None))
-    project = _loaded(order.project)
-    progress(Progress("Data and model", 1, 1, 0.0))
+    project = projects.loaded(order.project, progress)
     reference = f"{DEMO}{order.project}" if order.project in demo_models.DEMOS else ""
     method = order.chosen_method(project)
     limit = order.test_limit or (None if method.name == Exact.name else SOLVED_FIRST)
     return build(project, folder, method, test_limit=limit, progress=progress, project_ref=reference)
-
-
-def _loaded(reference: str) -> Project:
-    with redirect_stdout(sys.stderr):  # what the user's file prints is no result of ours
-        return projects.load_project(reference)
 
 
 def build_demo(demo: DemoFolder, progress: Report, say: Say) -> None:
@@ -91,9 +82,7 @@ def build_demo(demo: DemoFolder, progress: Report, say: Say) -> None:
         UnknownNameError: If there is no demo of that name.
         UnwritableWorkspaceError: If the user's data folder is read-only or the disk is full.
     """
-    progress(Progress("Data and model", 0, 1, None))
-    project = _loaded(demo.name)
-    progress(Progress("Data and model", 1, 1, 0.0))
+    project = projects.loaded(demo.name, progress)
     problem = demo.problem() or (_unusable(demo.path, project) if demo.path.exists() else None)
     aside = _set_aside(demo) if problem else None
     if aside is not None:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-import sys
-from collections.abc import Iterable
-from contextlib import redirect_stdout, suppress
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from rich.console import Group
@@ -19,7 +18,7 @@ from dashboard.services.wording import count as counted
 from dashboard.services.wording import number, percent, plain
 from influence_core.errors import WorkspaceError
 from influence_core.methods import METHODS, Method
-from influence_core.store import Run, Workspace
+from influence_core.store import Progress, Run, Workspace
 from influence_core.store.files import SUMS, check_sum
 
 
@@ -34,7 +33,9 @@ def check_files(folder: Path) -> None:
             check_sum(sums.with_name(line.partition("  ")[2]))
 
 
-def checked(folder: Path, project: str | None = None) -> Workspace:
+def checked(
+    folder: Path, project: str | None = None, progress: Callable[[Progress], None] = lambda _: None
+) -> Workspace:
     """A workspace whose every file was compared with its digest, and its project with its fingerprint.
 
     Raises:
@@ -45,8 +46,7 @@ def checked(folder: Path, project: str | None = None) -> Workspace:
     check_files(folder)
     _ = len(workspace.train), len(workspace.test), [(run.record, run.report) for run in workspace.runs]
     if project is not None:
-        with redirect_stdout(sys.stderr):
-            projects.of_workspace(workspace.manifest, project)
+        projects.of_workspace(workspace.manifest, project, progress)
     return workspace
 
 
@@ -72,11 +72,14 @@ def _facts(workspace: Workspace) -> Iterable[tuple[str, str]]:
     m = workspace.manifest
     yield "Name", plain(m.name) if m.title == m.name else f"{plain(m.name)} ({plain(m.title)})"
     yield "Modality", f"{m.modality}, {m.kind}"
-    if m.class_names:
-        yield "Classes", f"{len(m.class_names):,}: {listed(m.class_names)}"
+    if m.names:
+        what = {"classification": "Classes", "multilabel": "Labels"}.get(m.kind, "Values")
+        yield what, f"{len(m.names):,}: {listed(m.names)}"
     yield "Examples", f"{m.n_train:,} to train, {m.n_test:,} to test"
     covered = percent(m.parameters_attributed / m.parameters_total)
     yield "Parameters", f"{m.parameters_attributed:,} of {m.parameters_total:,} covered ({covered})"
+    for note in m.notes:
+        yield "Note", plain(note, 400)
     yield "Size on disk", f"{_bytes_of(workspace.path) / 1e6:,.1f} MB"
     yield "Folder", f"{workspace.path} ({_state(workspace.path)})"
     saved = _slices(workspace)
@@ -111,7 +114,7 @@ def _slices(workspace: Workspace) -> str:
 
 
 def _run_cells(run: Run) -> list[str]:
-    target, classes = run.target, run.manifest.class_names
+    target, classes = run.target, run.manifest.names
     of = target.of if isinstance(target.of, str) else plain(classes[target.of])
     return [
         run.id,

@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 
 from dashboard.services.filters import Condition, Filters
+from dashboard.services.labels import column
 from dashboard.services.metadata import passing
-from dashboard.services.wording import class_name, number, percent, plain
+from dashboard.services.wording import number, percent, plain
 
 __all__ = ["PAGE", "Filters", "errors", "matching", "neighbours", "page_of", "table", "where"]
 
@@ -33,7 +34,7 @@ def matching(
         metadata: The user's own columns of the same rows.
     """
     kept = np.ones(len(frame), dtype=bool)
-    if kind == "classification":
+    if kind in ("classification", "multilabel"):
         kept &= _right_classes(frame, filters)
     elif filters.least_error > 0:
         kept &= errors(frame) >= filters.least_error
@@ -104,18 +105,21 @@ def table(
         marks: Whether each row is solved, in words; empty if that need not be said.
     """
     rows = frame.set_index("id").loc[list(ids)]
-    truth = [class_name(value, class_names) for value in rows["label"]]
-    guess = [class_name(value, class_names) for value in rows["prediction"]]
+    truth, guess = column(rows, class_names), column(rows, class_names, "prediction")
     shown = {
         "Example": [f"{'▸ ' if i == test_id else ''}{plain(key)}" for i, key in zip(ids, rows["key"], strict=True)],
         "True": truth,
         "Predicted": guess,
     }
-    if class_names:
+    if rows["correct"].notna().all():
         ticks = ("✓" if right else "✗" for right in rows["correct"])
         shown["Predicted"] = [f"{tick} {name}" for tick, name in zip(ticks, guess, strict=True)]
+    if class_names:
         shown["Sure"] = [percent(c) for c in rows["confidence"]]
     shown["Loss"] = [number(loss) for loss in rows["loss"]]
     if marks:
         shown["Scores"] = list(marks)
-    return pd.DataFrame(shown)
+    table = pd.DataFrame(shown)
+    # several values are long: what is short comes first, so that it is in sight
+    long = "label_text" in rows and rows["correct"].isna().all()
+    return table[sorted(table, key=lambda name: name in ("True", "Predicted"))] if long else table

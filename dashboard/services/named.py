@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dashboard.services.wording import plain
 from influence_core.errors import TargetError, UnknownNameError
 from influence_core.store import Workspace
-from influence_core.target import Of
+from influence_core.target import NUMBERED, Kind, Of
 
 LISTED = 20  # names in a message
 
@@ -54,23 +54,24 @@ def _only(ids: list[int], key: str) -> int:
     return ids[0]
 
 
-def find_class(text: str, kind: str, class_names: Sequence[str]) -> Of:
-    """The class of ``--target``: a word, a name, or an index if no class has that name.
+def find_class(text: str, kind: Kind, class_names: Sequence[str]) -> Of:
+    """The class, label or value of ``--target``: a word, a name, or an index if nothing has that name.
 
     Raises:
         UnknownNameError: If there is no such class.
-        TargetError: If the task has no classes.
+        TargetError: If the task has nothing to name.
     """
     if text in ("true", "predicted"):
         return "true" if text == "true" else "predicted"
-    if kind != "classification":
+    if not class_names:
         msg = f"A {kind} task has no classes, so the target '{text}' means nothing; use 'true'."
         raise TargetError(msg)
     if text in class_names:
         return class_names.index(text)
     if text.isdecimal() and int(text) < len(class_names):
         return int(text)
-    msg = f"There is no class '{text}'; choose true, predicted, or one of {listed(class_names)}."
+    one, words = NUMBERED[kind][0], "true, predicted," if kind == "classification" else "true"
+    msg = f"There is no {one} '{text}'; choose {words} or one of {listed(class_names)}."
     raise UnknownNameError(msg)
 
 

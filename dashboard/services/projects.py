@@ -5,13 +5,15 @@ from __future__ import annotations
 import importlib.util
 import sys
 import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from types import ModuleType
 
 import demo_models
 from influence_core.errors import ProjectError
 from influence_core.project import Project
-from influence_core.store import Manifest
+from influence_core.store import Manifest, Progress
 from influence_core.store.describe import fingerprint
 
 
@@ -41,6 +43,28 @@ def load_project(reference: str) -> Project:
         msg = f"'{attribute}' in {file} is of type {type(found).__name__}; an influence_core.Project is needed."
         raise ProjectError(msg)
     return found
+
+
+def loaded(reference: str, progress: Callable[[Progress], None]) -> Project:
+    """The project of a reference, with progress; what the user's code prints goes to standard error.
+
+    Raises:
+        ProjectError: If the file is missing, raises, or holds no project of that name.
+        UnknownNameError: If it is neither a file nor a demo.
+    """
+    with _told(reference, progress):
+        return load_project(reference)
+
+
+@contextmanager
+def _told(reference: str, progress: Callable[[Progress], None]) -> Iterator[None]:
+    """Say that code is being imported, which may take a minute; its prints are no result of ours."""
+    demo = reference in demo_models.DEMOS
+    stage = "Data and model" if demo else f"Importing {Path(split(reference)[0]).name}"
+    progress(Progress(stage, 0, 1, None))
+    with redirect_stdout(sys.stderr):
+        yield
+    progress(Progress(stage, 1, 1, 0.0))
 
 
 def _imported(file: Path) -> ModuleType:
@@ -79,14 +103,16 @@ def other_demo(manifest: Manifest) -> str:
     return f"The demo {name} of this installation is not the one this workspace was built from; build it again."
 
 
-def of_workspace(manifest: Manifest, given: str | None) -> Project | None:
+def of_workspace(
+    manifest: Manifest, given: str | None, progress: Callable[[Progress], None] = lambda _: None
+) -> Project | None:
     """The project that made a workspace, from what the user gave or from a bundled demo's name; else None.
 
     Raises:
         ProjectError: If the project that was given is another one.
     """
     if given:
-        project = load_project(given)
+        project = loaded(given, progress)
         if fingerprint(project) != manifest.fingerprint:
             msg = (
                 f"The project {given} is not the one this workspace was built from (its model or data differ); "
@@ -95,6 +121,6 @@ def of_workspace(manifest: Manifest, given: str | None) -> Project | None:
             raise ProjectError(msg)
         return project
     if manifest.demo:
-        project = demo_models.load(manifest.demo)
+        project = loaded(manifest.demo, progress)
         return project if fingerprint(project) == manifest.fingerprint else None
     return None

@@ -7,7 +7,8 @@ import pandas as pd
 
 from dashboard.services.answer_forms import FORMULA
 from dashboard.services.influence import Explanation
-from dashboard.services.wording import class_name, count, percent, plain, side_names
+from dashboard.services.labels import column
+from dashboard.services.wording import count, percent, plain, side_names
 
 
 def table(
@@ -24,7 +25,7 @@ def table(
         {
             "rank": np.arange(1, len(order) + 1),
             "key": [plain(key) for key in rows["key"]],
-            "label": [class_name(label, class_names) for label in rows["label"]],
+            "label": column(rows, class_names),
             "direction": [plain(word) for word in said[order]],
             "score": values[order],
             "share of its side": shares[order],

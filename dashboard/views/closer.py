@@ -76,5 +76,5 @@ def _restricted(screen: Screen, shown: cache.Explanation) -> np.ndarray | None:
             return None
         where = [asdict(one) for one in asked]
         kept = cache.trained_on(screen.folder, where)
-        st.text(cache.group_sentence(shown, kept, cache.said(screen.folder, where=where)), width="stretch")
+        st.text(cache.group_sentence(shown, kept, cache.filters_said(screen.folder, where=where)), width="stretch")
     return kept

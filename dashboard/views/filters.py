@@ -19,7 +19,7 @@ ANY = -1  # stands for no class in a menu
 def draw(screen: Screen) -> None:
     """What is always visible, and the rest behind one button that says how many filters are on."""
     with st.container(horizontal=True, vertical_alignment="center", key="filters"):
-        if screen.is_classification:
+        if screen.has_verdicts:
             control = state.control("outcome", state.filters().outcome)
             st.segmented_control(
                 "Outcome",

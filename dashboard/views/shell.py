@@ -42,8 +42,13 @@ class Screen:
         return self.workspace.manifest.kind == "regression"
 
     @property
-    def is_classification(self) -> bool:
+    def has_verdicts(self) -> bool:
         """Whether predictions are right or wrong."""
+        return cache.has_verdicts(self.workspace.manifest.kind)
+
+    @property
+    def is_classification(self) -> bool:
+        """Whether an example has one class."""
         return self.workspace.manifest.kind == "classification"
 
 

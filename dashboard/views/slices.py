@@ -26,7 +26,7 @@ def draw(screen: Screen) -> None:
         state.go()  # the address, which was written before this was known, names it no more
         state.say_of_slices(f"This slice was {what} in another window; the filters that it had are still on.")
         current = None
-    words = cache.said(screen.folder, **asdict(state.filters()))
+    words = cache.filters_said(screen.folder, **asdict(state.filters()))
     with st.container(horizontal=True, vertical_alignment="center", key="slices"):
         if kept:
             _menu(screen, kept, current)

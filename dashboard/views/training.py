@@ -32,7 +32,7 @@ def _draw(screen: Screen) -> None:
 def _beside(screen: Screen, example: cache.Example) -> None:
     test = screen.workspace.test[screen.test_id] if screen.test_id is not None else None
     st.markdown(f"**{safe(example.key)}**")
-    label, guess = (cache.class_name(value, screen.class_names) for value in (example.label, example.prediction))
+    label, guess = cache.said(example, screen.class_names), cache.said(example, screen.class_names, "prediction")
     st.text(
         f"train {example.id}; label {label}; the model predicts {guess}; loss {cache.number(example.loss)}",
         width="stretch",

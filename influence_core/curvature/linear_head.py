@@ -30,7 +30,7 @@ def contrasts(n_classes: int) -> Tensor:
 class LinearHead:
     """Hessian of ``(1/n) sum_i loss(B k_i) + R`` for coefficients ``(k, d)`` in the output basis ``B``.
 
-    Build it with ``softmax_head`` or ``regression_head``.
+    ``HeadProblem.curvature_at`` builds it.
 
     Attributes:
         inputs: Fixed inputs, shape ``(n, d)``, the intercept's column of ones included.
@@ -69,23 +69,3 @@ class LinearHead:
         curved = torch.einsum("nab,nbm->nam", self.output_curvature, moved)
         data = torch.einsum("nd,nkm->kdm", self.inputs, curved) / n
         return (data + self.ridge[:, None] * weights).reshape(vectors.shape)
-
-
-def softmax_head(inputs: Tensor, probabilities: Tensor, ridge: Tensor, basis: Tensor | None = None) -> LinearHead:
-    """Curvature of softmax regression.
-
-    Args:
-        inputs: Shape ``(n, d)``.
-        probabilities: Shape ``(n, c)``.
-        ridge: Shape ``(d,)``.
-        basis: Orthonormal columns in class space, shape ``(c, k)``; all classes if absent.
-    """
-    basis = torch.eye(probabilities.shape[1], dtype=inputs.dtype) if basis is None else basis
-    mean = probabilities @ basis
-    spread = torch.einsum("nc,ca,cb->nab", probabilities, basis, basis)
-    return LinearHead(inputs, spread - mean[:, :, None] * mean[:, None, :], ridge)
-
-
-def regression_head(inputs: Tensor, ridge: Tensor) -> LinearHead:
-    """Curvature of the squared error ``(x^T w - y)^2``: ``(2/n) X^T X`` plus the ridge."""
-    return LinearHead(inputs, torch.full((len(inputs), 1, 1), 2.0, dtype=inputs.dtype), ridge)

@@ -49,7 +49,7 @@ class LiveTests:
 
     def gradients(self, test_ids: Sequence[int], target: Target) -> Tensor:
         """Gradient of each measurement as a column."""
-        target.check(self.project.task.kind, getattr(self.project.task, "n_classes", 0))
+        target.check(self.project.task.kind, self.project.task.n_targets)
         check_test_ids(self.project, test_ids)
         if self.head is not None:
             return self.read(test_ids).gradients(self.project.task, target)

@@ -12,69 +12,67 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from influence_core.curvature.linear_head import LinearHead, contrasts, regression_head, softmax_head
+from influence_core.curvature.linear_head import LinearHead, contrasts
 from influence_core.errors import CurvatureError
-from influence_core.task import ClassificationTask, RegressionTask
+from influence_core.task import (
+    Batch,
+    ClassificationTask,
+    MultiLabelTask,
+    RegressionTask,
+    Task,
+    decay_of,
+    loss_curvature,
+)
 
 TOLERANCE = 1e-11  # of the gradient's norm, per square root of the coefficients' number times the inputs' scale
 MAX_STEPS = 100
 SMALLEST_STEP = 1e-6
+BINARY = 2
+SEVERAL = 8  # rows, of as many classes, on which a loss is looked at
+BLOCK = 4096  # rows whose loss curvature is taken at once
+
+HeadTask = ClassificationTask | MultiLabelTask | RegressionTask  # the tasks whose regulariser is known to be L2
 
 
 @dataclass(frozen=True)
 class HeadProblem:
-    """``(1/n) sum_i w_i loss(coefficients x_i, y_i) + 1/2 sum ridge coefficients^2``.
+    """``(1/n) sum_i w_i loss(basis coefficients x_i, y_i) + 1/2 sum ridge coefficients^2``.
 
     Attributes:
+        task: Its training loss.
         inputs: Shape ``(n, d)``, float64, the intercept's column of ones included.
-        labels: Class indices, or values in regression; shape ``(n,)``.
+        labels: Class indices, shape ``(n,)``, or values or label vectors, shape ``(n,)`` or ``(n, outputs)``.
+        row_weights: The rows' own weights, part of their training losses, shape ``(n,)``.
         ridge: Second derivative of the regulariser for each input column, shape ``(d,)``.
-        basis: Orthonormal output basis, shape ``(outputs, k)``.
-        is_softmax: Softmax cross-entropy, else squared error.
+        basis: From coefficients to outputs, shape ``(outputs, k)``.
     """
 
+    task: Task
     inputs: Tensor
     labels: Tensor
+    row_weights: Tensor
     ridge: Tensor
     basis: Tensor
-    is_softmax: bool
-
-    @classmethod
-    def softmax(cls, inputs: Tensor, labels: Tensor, ridge: Tensor, n_classes: int) -> HeadProblem:
-        """Softmax regression on ``n_classes`` classes."""
-        return cls(inputs.double(), labels, ridge.double(), contrasts(n_classes), is_softmax=True)
-
-    @classmethod
-    def regression(cls, inputs: Tensor, labels: Tensor, ridge: Tensor) -> HeadProblem:
-        """Least squares with loss ``(x^T w - y)^2``."""
-        one = torch.ones(1, 1, dtype=torch.float64)
-        return cls(inputs.double(), labels.double(), ridge.double(), one, is_softmax=False)
 
     def coefficients(self, layer: nn.Linear) -> Tensor:
         """A trained layer in the output basis, shape ``(k, d)``."""
         weight = layer.weight.detach().double()
         if weight.shape[1] < self.inputs.shape[1]:
             weight = torch.cat([weight, layer.bias.detach().double()[:, None]], dim=1)
-        return self.basis.mT @ weight
+        return weight if len(weight) == self.basis.shape[1] else self.basis.mT @ weight
 
     def outputs(self, coefficients: Tensor, inputs: Tensor | None = None) -> Tensor:
         """Raw outputs, shape ``(n, outputs)``, of coefficients ``(k, d)``."""
         return (self.inputs if inputs is None else inputs) @ coefficients.mT @ self.basis.mT
 
     def residuals(self, outputs: Tensor) -> Tensor:
-        """Derivative of each loss in the output basis, shape ``(n, k)``."""
-        if not self.is_softmax:
-            return 2 * (outputs - self.labels[:, None])
-        hot = nn.functional.one_hot(self.labels, outputs.shape[1])
-        return (outputs.softmax(dim=1) - hot) @ self.basis
+        """Derivative of each loss by the coefficients' outputs, shape ``(n, k)``."""
+        slopes: Tensor = torch.func.grad(lambda z: self.task.losses(z, self._batch).sum())(outputs)
+        return slopes @ self.basis
 
     def objective(self, coefficients: Tensor, weights: Tensor) -> Tensor:
         """The weighted objective, a scalar."""
-        z = self.outputs(coefficients)
-        if self.is_softmax:
-            losses = nn.functional.cross_entropy(z, self.labels, reduction="none")
-        else:
-            losses = (z[:, 0] - self.labels).square()
+        losses = self.task.losses(self.outputs(coefficients), self._batch)
         return (weights * losses).mean() + 0.5 * (self.ridge * coefficients.square()).sum()
 
     def gradient(self, coefficients: Tensor, weights: Tensor) -> Tensor:
@@ -84,14 +82,25 @@ class HeadProblem:
 
     def curvature_at(self, outputs: Tensor) -> LinearHead:
         """Hessian of the objective with all weights one, at outputs ``(n, c)``."""
-        if self.is_softmax:
-            return softmax_head(self.inputs, outputs.softmax(dim=1), self.ridge, self.basis)
-        return regression_head(self.inputs, self.ridge)
+        blocks = zip(*(torch.split(rows, BLOCK) for rows in (outputs, self.labels, self.row_weights)), strict=True)
+        curved = torch.cat([loss_curvature(self.task, z, ((), *rows)) for z, *rows in blocks])
+        return LinearHead(self.inputs, self.basis.mT @ curved @ self.basis, self.ridge)
 
     def curvature(self, coefficients: Tensor, weights: Tensor) -> LinearHead:
         """Hessian of the weighted objective."""
         head = self.curvature_at(self.outputs(coefficients))
         return LinearHead(head.inputs, weights[:, None, None] * head.output_curvature, head.ridge)
+
+    @property
+    def scale(self) -> float:
+        """A typical size of the gradient's norm, against which it is judged to be zero."""
+        k, d = self.basis.shape[1], self.inputs.shape[1]
+        at_zero = self.residuals(torch.zeros(len(self.inputs), len(self.basis), dtype=torch.float64))
+        return float(self.inputs.square().mean().sqrt() * (k * d) ** 0.5 * (at_zero.abs().mean() / 2).clamp_min(1.0))
+
+    @property
+    def _batch(self) -> Batch:
+        return (), self.labels, self.row_weights
 
 
 def newton_fit(problem: HeadProblem, weights: Tensor | None = None, start: Tensor | None = None) -> Tensor:
@@ -130,12 +139,11 @@ def _descend(
     problem: HeadProblem, weights: Tensor, coefficients: Tensor, step: Callable[[Tensor, Tensor], Tensor]
 ) -> Tensor:
     """Newton-like steps, halved while the objective would rise, until the gradient's norm is down to rounding."""
-    scale = problem.inputs.square().mean().sqrt() * coefficients.numel() ** 0.5
-    scale = scale * (1 if problem.is_softmax else problem.labels.abs().mean().clamp_min(1.0))
+    enough = TOLERANCE * problem.scale
     last = torch.tensor(torch.inf, dtype=torch.float64)
     for _ in range(MAX_STEPS):
         gradient = problem.gradient(coefficients, weights)
-        if gradient.norm() <= TOLERANCE * scale and gradient.norm() > last / 2:
+        if gradient.norm() <= enough and gradient.norm() > last / 2:
             return coefficients
         last = gradient.norm()
         direction = step(gradient, coefficients)
@@ -151,12 +159,39 @@ def _descend(
     raise CurvatureError(msg)
 
 
-def ridge_of(d: int, weight_decay: float, *, intercept: bool, penalise_intercept: bool) -> Tensor:
-    """The L2 penalty's second derivative for each of ``d`` input columns, the intercept last."""
-    ridge = torch.full((d,), weight_decay, dtype=torch.float64)
-    if intercept and not penalise_intercept:
-        ridge[-1] = 0.0
+def ridge_of(task: HeadTask, d: int, layer: str = "", *, intercept: bool) -> Tensor:
+    """The L2 penalty's second derivative for each of ``d`` input columns of the layer of that name, intercept last."""
+    prefix = f"{layer}." if layer else ""
+    weight, bias = (
+        decay_of(prefix + name, task.weight_decay, penalise_intercept=task.penalise_intercept)
+        for name in ("weight", "bias")
+    )
+    ridge = torch.full((d,), weight, dtype=torch.float64)
+    if intercept:
+        ridge[-1] = bias
     return ridge
+
+
+def output_basis(task: HeadTask, n_outputs: int) -> Tensor:
+    """From the coefficients of a linear layer with ``n_outputs`` to the task's outputs, shape ``(outputs, k)``.
+
+    A softmax is blind to a vector that is added to the logits of every class, so it is solved on the class contrasts;
+    a single logit ``z`` of a binary model stands for ``-z/2`` and ``z/2``.
+    """
+    if isinstance(task, ClassificationTask) and task.n_classes == BINARY and n_outputs == 1:
+        return torch.tensor([[-0.5], [0.5]], dtype=torch.float64)
+    if isinstance(task, ClassificationTask) and _is_shift_invariant(task):
+        return contrasts(task.n_classes)
+    return torch.eye(n_outputs, dtype=torch.float64)
+
+
+def _is_shift_invariant(task: ClassificationTask) -> bool:
+    """Whether the slopes of the training loss add up to zero over the classes, at outputs of no special form."""
+    generator = torch.Generator().manual_seed(0)
+    labels = torch.arange(min(task.n_classes, SEVERAL))
+    outputs = torch.randn(len(labels), task.n_classes, dtype=torch.float64, generator=generator)
+    slopes: Tensor = torch.func.grad(lambda z: task.losses(z, ((), labels)).sum())(outputs)
+    return bool(slopes.sum(dim=1).abs().max() <= 1e-12 * slopes.abs().max())
 
 
 def linear_module(weight: Tensor, *, intercept: bool) -> nn.Linear:
@@ -171,15 +206,20 @@ def linear_module(weight: Tensor, *, intercept: bool) -> nn.Linear:
 
 
 def fit_head(
-    inputs: Tensor, labels: Tensor, task: ClassificationTask | RegressionTask, weights: Tensor | None = None
+    inputs: Tensor,
+    labels: Tensor,
+    task: HeadTask,
+    weights: Tensor | None = None,
+    row_weights: Tensor | None = None,
 ) -> nn.Linear:
     """Train a linear model with intercept to the optimum of the task's objective.
 
     Args:
         inputs: Shape ``(n, d)``, without a column of ones.
-        labels: Shape ``(n,)``.
+        labels: Shape ``(n,)``, or ``(n, outputs)``.
         task: Loss, weight decay and whether the intercept is penalised.
         weights: Of each row, shape ``(n,)``; ``1/n`` is kept whatever they are.
+        row_weights: The rows' own weights, which are part of their losses.
 
     Returns:
         A float64 ``nn.Linear`` in eval mode.
@@ -188,9 +228,13 @@ def fit_head(
         CurvatureError: If the objective has no single optimum.
     """
     rows = torch.cat([inputs.double(), torch.ones(len(inputs), 1, dtype=torch.float64)], dim=1)
-    ridge = ridge_of(rows.shape[1], task.weight_decay, intercept=True, penalise_intercept=task.penalise_intercept)
-    if isinstance(task, ClassificationTask):
-        problem = HeadProblem.softmax(rows, labels, ridge, task.n_classes)
-    else:
-        problem = HeadProblem.regression(rows, labels, ridge)
-    return linear_module(problem.basis @ newton_fit(problem, weights), intercept=True)
+    ridge = ridge_of(task, rows.shape[1], intercept=True)
+    basis = output_basis(task, task.n_targets or 1)
+    own = torch.ones(len(rows), dtype=torch.float64) if row_weights is None else row_weights.double()
+    problem = HeadProblem(task, rows, as_numbers(task, labels), own, ridge, basis)
+    return linear_module(basis @ newton_fit(problem, weights), intercept=True)
+
+
+def as_numbers(task: Task, labels: Tensor) -> Tensor:
+    """Class numbers as they are, values and label vectors in float64."""
+    return labels if isinstance(task, ClassificationTask) else labels.double()

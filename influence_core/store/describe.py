@@ -17,9 +17,9 @@ from influence_core.gradients import FunctionalModel
 from influence_core.heads import Head
 from influence_core.parameters import ParameterVector
 from influence_core.predictions import Predictions
-from influence_core.project import Dataset, Project, batches
+from influence_core.project import Dataset, Project, batches, read_row
 from influence_core.store.manifest import Column, Manifest
-from influence_core.task import RegressionTask, inputs_and_labels
+from influence_core.task import ClassificationTask, RegressionTask, Task, inputs_and_labels
 from influence_core.views import View
 
 
@@ -28,7 +28,7 @@ def fingerprint(project: Project) -> str:
 
     Parameters count to six digits, as a model that is trained again elsewhere differs in its last bits.
     """
-    total = hashlib.sha256(repr(project.task).encode())
+    total = hashlib.sha256(_said(project.task).encode())
     vector = ParameterVector.of(project.model, project.attributed)
     if vector.size != vector.total:
         total.update(repr(vector.names).encode())
@@ -40,6 +40,18 @@ def fingerprint(project: Project) -> str:
             for leaf in tree_leaves(batch):
                 _update(total, leaf) if isinstance(leaf, Tensor) else total.update(repr(leaf).encode())
     return total.hexdigest()[:32]
+
+
+def _said(task: Task) -> str:
+    """The task's settings; a function counts by its name, as its address in memory changes with every process."""
+    settings = {name: getattr(task, name) for name in getattr(task, "__dataclass_fields__", ())}
+    named = {name: _called(value) if callable(value) else value for name, value in settings.items()}
+    return f"{type(task).__qualname__}({named})"
+
+
+def _called(function: Any) -> str:
+    said = repr(function)
+    return getattr(function, "__qualname__", type(function).__qualname__ if " at 0x" in said else said)
 
 
 def _six_digits(tensor: Tensor) -> Tensor:
@@ -57,23 +69,26 @@ def _update(total: Any, tensor: Tensor) -> None:
 def describe(project: Project, model: FunctionalModel, head: Head | None, view: View, project_ref: str) -> Manifest:
     """The manifest of a project."""
     task = project.task
-    n_classes = getattr(task, "n_classes", 0)
+    names = list(project.class_names) or [str(i) for i in range(task.n_targets)]
+    one_class = task.kind == "classification"
     return Manifest(
         name=project.name,
         title=project.title or project.name,
         description=project.description,
         modality=view.modality,
         kind=task.kind,
+        link=task.link if isinstance(task, ClassificationTask) else "softmax",
         label_unit=task.unit if isinstance(task, RegressionTask) else "",
-        class_names=list(project.class_names) or [str(i) for i in range(n_classes)],
+        class_names=names if one_class else [],
+        target_names=[] if one_class else names,
         n_train=len(project.train),
         n_test=len(project.test),
         parameters_attributed=model.vector.size,
         parameters_total=model.vector.total,
         columns=_columns(view.train) if isinstance(view.train, pd.DataFrame) else [],
-        weight_decay=getattr(task, "weight_decay", None),
         is_linear_head=head is not None,
         can_refit=project.fit is not None,
+        notes=list(project.notes),
         fingerprint=fingerprint(project),
         project_ref=project_ref,
     )
@@ -95,6 +110,8 @@ def solve_order(project: Project, seen: Predictions) -> list[int]:
     wrong = np.zeros(len(losses), dtype=bool)
     if project.task.kind == "classification":
         wrong = (seen.outputs.argmax(dim=1) != seen.labels).numpy()
+    elif project.task.kind == "multilabel":
+        wrong = ((seen.outputs > 0) != (seen.labels > 0)).any(dim=1).numpy()
     first = [int(i) for i in project.test_first]
     rest = sorted(set(range(len(losses))) - set(first), key=lambda i: (not wrong[i], -losses[i], i))
     return first + rest
@@ -104,7 +121,7 @@ def view_of(project: Project) -> View:
     """The project's view, or one guessed from its items: pictures, texts, or a table of numbered features."""
     if project.view is not None:
         return project.view
-    inputs, _ = inputs_and_labels(project.train[0])
+    inputs, _ = inputs_and_labels(read_row(project.train, 0))
     if isinstance(inputs, str):
         return View("text", _Inputs(project.train), _Inputs(project.test))
     dims = inputs.dim() if isinstance(inputs, Tensor) else 0
@@ -123,7 +140,7 @@ class _Inputs(Sequence[Any]):
         return len(self.dataset)
 
     def __getitem__(self, index: Any) -> Any:
-        return inputs_and_labels(self.dataset[index])[0]
+        return inputs_and_labels(read_row(self.dataset, index))[0]
 
 
 def _features(dataset: Dataset) -> pd.DataFrame:
@@ -134,6 +151,6 @@ def _features(dataset: Dataset) -> pd.DataFrame:
 
 def _flat(dataset: Dataset) -> Iterator[list[float]]:
     for i in range(len(dataset)):
-        inputs, _ = inputs_and_labels(dataset[i])
+        inputs, _ = inputs_and_labels(read_row(dataset, i))
         leaves = [leaf for leaf in tree_leaves(inputs) if isinstance(leaf, Tensor)]
         yield torch.cat([leaf.reshape(-1).double() for leaf in leaves])[:50].tolist() if leaves else []

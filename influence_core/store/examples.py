@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,22 +14,26 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 from PIL import Image
-from torch import Tensor
 
 from influence_core.errors import DamagedWorkspaceError, ProjectError, UnknownNameError
 from influence_core.predictions import Predictions
 from influence_core.project import Project, Split
 from influence_core.store.files import check_sum, write
 from influence_core.store.metadata import META, metadata_columns
+from influence_core.store.verdicts import verdicts
 from influence_core.views import View
 
 CHEAP = ("id", "key", "label", "prediction", "loss", "confidence", "correct")
+TEXTS = ("label_text", "prediction_text")  # columns of the kinds of task whose labels are no single number
 CHUNK = 4096
 
 
 @dataclass(frozen=True)
 class Example:
-    """One example as it is shown; label and prediction are class indices, or values in regression."""
+    """One example as it is shown; label and prediction are class indices, or values in regression.
+
+    Where an example has several labels or values both are NaN, and the texts say them.
+    """
 
     id: int
     key: str
@@ -41,6 +45,8 @@ class Example:
     text: str | None
     row: dict[str, Any] | None
     metadata: dict[str, Any]
+    label_text: str | None = None
+    prediction_text: str | None = None
 
 
 @dataclass(frozen=True)
@@ -64,7 +70,7 @@ class ExampleTable:
             raise UnknownNameError(msg)
         row = self._table.slice(index, 1).to_pylist()[0]
         metadata = {name.removeprefix(META): row[name] for name in row if name.startswith(META)}
-        shown = {name: row.get(name) for name in ("image", "text")}
+        shown = {name: row.get(name) for name in ("image", "text", *TEXTS)}
         table = json.loads(row["row"]) if row.get("row") else None
         plain = {name: row[name] for name in ("id", "key", "label", "prediction", "probabilities", "loss")}
         return Example(**plain, **shown, row=table, metadata=metadata)
@@ -100,7 +106,8 @@ class ExampleTable:
 
     @cached_property
     def _numbers(self) -> pd.DataFrame:
-        frame: pd.DataFrame = self._table.select(list(CHEAP)).to_pandas()
+        texts = [name for name in TEXTS if name in self._table.column_names]
+        frame: pd.DataFrame = self._table.select([*CHEAP, *texts]).to_pandas()
         return frame
 
     @cached_property
@@ -134,7 +141,7 @@ def write_examples(path: Path, project: Project, split: Split, seen: Predictions
     columns = {
         "id": pa.array(range(n), pa.int64()),
         "key": named.pop("key"),
-        **_numbers(seen, project.task.kind),
+        **verdicts(seen, project),
         **_shown(view, split, n),
         **named,
     }
@@ -147,32 +154,6 @@ def write_examples(path: Path, project: Project, split: Split, seen: Predictions
     write(path, content)
 
 
-def _numbers(seen: Predictions, kind: str) -> dict[str, pa.Array]:
-    outputs = seen.outputs.reshape(len(seen.losses), -1).double()
-    if kind == "classification":
-        probabilities = outputs.softmax(dim=1)
-        predicted, labels = outputs.argmax(dim=1), seen.labels
-        confidence = probabilities.max(dim=1).values
-        shares: pa.Array = pa.array(probabilities.numpy().tolist(), pa.list_(pa.float64()))
-        correct = predicted == labels
-    else:
-        predicted, labels = outputs[:, 0], seen.labels.double().reshape(len(outputs), -1)[:, 0]
-        confidence, correct = None, None
-        shares = pa.nulls(len(outputs), pa.list_(pa.float64()))
-    return {
-        "label": _array(labels),
-        "prediction": _array(predicted),
-        "probabilities": shares,
-        "loss": _array(seen.losses.double()),
-        "confidence": pa.nulls(len(outputs), pa.float64()) if confidence is None else _array(confidence),
-        "correct": pa.nulls(len(outputs), pa.bool_()) if correct is None else _array(correct),
-    }
-
-
-def _array(tensor: Tensor) -> pa.Array:
-    return pa.array(tensor.numpy())
-
-
 def _shown(view: View, split: Split, n: int) -> dict[str, pa.Array]:
     shown = view.train if split == "train" else view.test
     if isinstance(shown, pd.DataFrame):
@@ -180,7 +161,26 @@ def _shown(view: View, split: Split, n: int) -> dict[str, pa.Array]:
         return {"row": pa.array(rows, pa.large_string())}
     if view.modality == "text":
         return {"text": pa.array([_safe(str(shown[i])) for i in range(n)], pa.large_string())}
-    return {"image": pa.array([png(shown[i]) for i in range(n)], pa.large_binary())}
+    return {"image": pa.array([png(picture(shown, i)) for i in range(n)], pa.large_binary())}
+
+
+def picture(shown: Sequence[Any], index: int) -> Any:
+    """One picture of a view, which may be read from a file only now.
+
+    Raises:
+        ProjectError: If it cannot be read.
+    """
+    try:
+        found = shown[index]
+        if isinstance(found, Image.Image):
+            found.load()
+    except ProjectError:
+        raise
+    except Exception as error:
+        reason = str(error).splitlines()[0] if str(error) else "no message"
+        msg = f"Picture {index} of the view cannot be read ({type(error).__name__}: {reason}); mend it or leave it out."
+        raise ProjectError(msg) from error
+    return found
 
 
 def _plain(row: Mapping[Any, Any]) -> dict[str, Any]:

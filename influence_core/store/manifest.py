@@ -41,18 +41,25 @@ class Manifest(Record):
     description: str
     modality: Literal["image", "text", "table"]
     kind: Kind
+    link: Literal["softmax", "one-vs-rest"] = "softmax"  # from logits to class probabilities
     label_unit: str
-    class_names: list[str]
+    class_names: list[str]  # of the one class an example has; empty for every other kind of task
+    target_names: list[str] = []  # of the labels or values an example has several of
     n_train: int
     n_test: int
     parameters_attributed: int
     parameters_total: int
     columns: list[Column]
-    weight_decay: float | None
     is_linear_head: bool
     can_refit: bool
+    notes: list[str] = []
     fingerprint: str
     project_ref: str
+
+    @property
+    def names(self) -> list[str]:
+        """What a target may name by number: classes, labels or values."""
+        return self.class_names or self.target_names
 
     @property
     def demo(self) -> str:

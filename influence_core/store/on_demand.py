@@ -45,7 +45,7 @@ class OnDemand:
         """
         manifest = self.run.manifest
         check_test_ids(self.project, [test_id])
-        target.check(manifest.kind, len(manifest.class_names))
+        target.check(manifest.kind, len(manifest.names))
         with Ticker("Looking at the model", progress):
             attributor = self._attributor
         with Ticker("Solving this prediction", progress) as tick:

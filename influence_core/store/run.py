@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor
 
@@ -20,13 +21,15 @@ from influence_core.rows import OutputRows
 from influence_core.scores import InfluenceScores, unit
 from influence_core.solvers.base import check_damping
 from influence_core.store.answers import Answers
+from influence_core.store.examples import ExampleTable
 from influence_core.store.files import check_sum
+from influence_core.store.frames import ranking
 from influence_core.store.manifest import Manifest, ReportRecord, RunRecord, read_record
 from influence_core.store.solved_rows import SolvedRow, SolvedRows
 from influence_core.store.stored_exact import StoredExact
 from influence_core.store.tensors import read_checked
 from influence_core.target import Target
-from influence_core.task import ClassificationTask, RegressionTask, Task
+from influence_core.task import ClassificationTask, MultiLabelTask, RegressionTask, Task
 
 
 @dataclass(frozen=True)
@@ -135,7 +138,7 @@ class Run:
         """
         target = target or self.target
         check_damping(self.damping if damping is None else damping)
-        target.check(self.manifest.kind, len(self.manifest.class_names))
+        target.check(self.manifest.kind, len(self.manifest.names))
         self._check_test(test_id)
         if damping in (None, self.damping):
             known = self._rows.find(test_id, target)
@@ -160,6 +163,35 @@ class Run:
             if known is not None and self._from_file(test_id, self.target, known).converged:
                 block[test_id - start] = known.tensors["scores"][known.row].numpy()
         return block
+
+    def frame(self, test_id: int, target: Target | None = None, k: int | None = None) -> pd.DataFrame:
+        """The scores of one test prediction with their training examples, the most positive first.
+
+        Args:
+            test_id: The prediction.
+            target: What is measured; the stored measurement if absent.
+            k: Only the k most positive and the k most negative rows; all if absent.
+
+        Returns:
+            Columns ``train_id``, ``score`` (its unit is ``scores(test_id, target).unit``), ``rank`` within its side,
+            ``share`` of all influence of its sign (0 to 1), ``direction`` in words, such as ``helpful``, and ``key``,
+            ``label`` and ``prediction`` of the training example.
+
+        Raises:
+            MethodError: If the solve did not reach an answer.
+            InfluenceError: As ``scores`` does.
+        """
+        return ranking(self, test_id, target, k)
+
+    @cached_property
+    def train(self) -> ExampleTable:
+        """The training examples of the workspace."""
+        return ExampleTable(self.folder.parents[1] / "examples" / "train.arrow")
+
+    @cached_property
+    def test(self) -> ExampleTable:
+        """The test examples of the workspace."""
+        return ExampleTable(self.folder.parents[1] / "examples" / "test.arrow")
 
     def influenced(self, train_id: int) -> tuple[np.ndarray, np.ndarray]:
         """Test ids and this training example's score for each, the stored measurement, in the order of ``solved``."""
@@ -189,9 +221,10 @@ class Run:
 
     @property
     def _task(self) -> Task:
-        if self.manifest.kind == "regression":
-            return RegressionTask(unit=self.manifest.label_unit)
-        return ClassificationTask(len(self.manifest.class_names))
+        manifest, n = self.manifest, len(self.manifest.names)
+        if manifest.kind in ("regression", "multioutput"):
+            return RegressionTask(unit=manifest.label_unit, n_outputs=max(1, n))
+        return MultiLabelTask(n) if manifest.kind == "multilabel" else ClassificationTask(n, link=manifest.link)
 
     def _check_test(self, test_id: int) -> None:
         if not 0 <= test_id < self.manifest.n_test:

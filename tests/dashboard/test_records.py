@@ -9,6 +9,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -113,6 +114,20 @@ def test_what_was_saved_survives_a_kill(kept: SliceTable, tmp_path: Path) -> Non
     assert len(said) > 5
     assert set(said) <= set(names(kept))
     kept.add("afterwards", "1")
+
+
+def test_what_a_crash_left_half_written_is_rolled_back_by_whoever_reads(kept: SliceTable, tmp_path: Path) -> None:
+    kept.add("a", "1")
+    crashed = tmp_path / "crashed"
+    crashed.mkdir()
+    with closing(sqlite3.connect(tmp_path / FILE, isolation_level=None)) as other:
+        other.execute("PRAGMA cache_size = 1")  # so that the change reaches the file before it is committed
+        other.execute("BEGIN IMMEDIATE")
+        other.execute("UPDATE slices SET definition = ? WHERE name = 'a'", ("x" * 100_000,))
+        for file in (FILE, f"{FILE}-journal"):  # what a machine that stops at this moment leaves
+            shutil.copy(tmp_path / file, crashed / file)
+        other.execute("ROLLBACK")
+    assert [saved.definition for saved in SliceTable(records(crashed, "fingerprint")).all()] == ["1"]
 
 
 def _wait_for(file: Path) -> None:

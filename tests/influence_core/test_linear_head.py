@@ -7,11 +7,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 from sklearn.linear_model import Ridge as SklearnRidge
+from torch import Tensor
 
-from influence_core.curvature.linear_head import contrasts, regression_head, softmax_head
-from influence_core.removal.head_fit import fit_head
+from influence_core.curvature.linear_head import contrasts
+from influence_core.removal.head_fit import HeadProblem, fit_head, ridge_of
 from influence_core.task import ClassificationTask, RegressionTask
 from tests import oracles
+
+
+def problem_of(x: Tensor, y: Tensor, task: ClassificationTask | RegressionTask, basis: Tensor) -> HeadProblem:
+    return HeadProblem(task, x, y, torch.ones(len(x)), ridge_of(task, x.shape[1], intercept=False), basis)
 
 
 @settings(max_examples=20, deadline=None)
@@ -19,8 +24,10 @@ from tests import oracles
 def test_blocks_of_the_softmax_hessian(n: int, d: int, c: int, seed: int) -> None:
     generator = torch.Generator().manual_seed(seed)
     x = torch.randn(n, d, generator=generator, dtype=torch.float64)
-    p = torch.randn(n, c, generator=generator, dtype=torch.float64).softmax(1)
-    head = softmax_head(x, p, torch.full((d,), 0.3, dtype=torch.float64))
+    z = torch.randn(n, c, generator=generator, dtype=torch.float64)
+    y, p = torch.randint(c, (n,), generator=generator), z.softmax(1)
+    task = ClassificationTask(c, 0.3)
+    head = problem_of(x, y, task, torch.eye(c, dtype=torch.float64)).curvature_at(z)
     matrix = head.matrix().view(c, d, c, d)
     for a in range(c):
         for b in range(c):
@@ -31,7 +38,7 @@ def test_blocks_of_the_softmax_hessian(n: int, d: int, c: int, seed: int) -> Non
     assert torch.allclose(head.matvec(vectors), head.matrix() @ vectors, atol=1e-12)
     basis = contrasts(c)
     spread = torch.kron(basis, torch.eye(d, dtype=torch.float64))
-    reduced = softmax_head(x, p, torch.full((d,), 0.3, dtype=torch.float64), basis)
+    reduced = problem_of(x, y, task, basis).curvature_at(z)
     assert torch.allclose(reduced.matrix(), spread.mT @ head.matrix() @ spread, atol=1e-12)
 
 
@@ -42,8 +49,9 @@ def test_contrasts_are_orthonormal_and_blind_to_a_shift() -> None:
 
 
 def test_regression_curvature_is_two_over_n_gram() -> None:
-    x = torch.randn(20, 4)
-    assert torch.allclose(regression_head(x, torch.full((4,), 0.1)).matrix(), 2 / 20 * x.mT @ x + 0.1 * torch.eye(4))
+    x, y = torch.randn(20, 4), torch.randn(20)
+    head = problem_of(x, y, RegressionTask(0.1), torch.eye(1)).curvature_at(torch.zeros(20, 1))
+    assert torch.allclose(head.matrix(), 2 / 20 * x.mT @ x + 0.1 * torch.eye(4))
 
 
 def test_softmax_fit_equals_scikit_learn() -> None:

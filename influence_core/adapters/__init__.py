@@ -1,0 +1,1 @@
+"""From other libraries' models and data to a project, one library a file."""
