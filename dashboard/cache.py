@@ -18,28 +18,36 @@ from dashboard.services import cards as card_service
 from dashboard.services import compare as compare_service
 from dashboard.services import distribution as distribution_service
 from dashboard.services import influence, listing, performance, pictures, projects, runs, solving, start, training
+from dashboard.services import metadata as metadata_service
 from dashboard.services import refit as refit_service
+from dashboard.services import slices as slice_service
 from dashboard.services import trust as trust_service
 from dashboard.services.cards import Card
 from dashboard.services.compare import LARGEST, Comparison, drawn, first_rank
 from dashboard.services.distribution import Distribution, cumulative, within
 from dashboard.services.faults import Fault
 from dashboard.services.faults import describe as describe_fault
+from dashboard.services.filters import Condition, Filters, in_words
 from dashboard.services.influence import Explanation, sentence
 from dashboard.services.jobs import Asked, Jobs
 from dashboard.services.jobs import State as Solve
+from dashboard.services.labels import is_right, said
 from dashboard.services.listing import PAGE, errors, neighbours, page_of
 from dashboard.services.listing import table as list_table
+from dashboard.services.metadata import Column, facts
+from dashboard.services.metadata import names as column_names
 from dashboard.services.opened import Example, Folder, NotSolvedError, Project, Run, Workspace, given_project
 from dashboard.services.opened import find as find_folder
 from dashboard.services.opened import names as workspace_names
 from dashboard.services.performance import MOST_CLASSES, confused_pairs
 from dashboard.services.ranking import as_csv as ranking_csv
+from dashboard.services.ranking import group_sentence
 from dashboard.services.ranking import table as ranking_table
 from dashboard.services.refit import MOST as MOST_REMOVED
 from dashboard.services.refit import RefitResult
 from dashboard.services.runs import setting
-from dashboard.services.start import Harm
+from dashboard.services.slices import Slice, checked_name
+from dashboard.services.start import Harm, has_verdicts
 from dashboard.services.table_rows import SHOWN as COLUMNS_SHOWN
 from dashboard.services.table_rows import Difference, differences
 from dashboard.services.targets import choices, parse
@@ -47,7 +55,7 @@ from dashboard.services.texts import segments, words
 from dashboard.services.training import Reach
 from dashboard.services.trust import Trust
 from dashboard.services.turns import Turns
-from dashboard.services.wording import class_name, count, number, percent, plain, signed, time_left
+from dashboard.services.wording import count, number, percent, plain, signed, time_left
 
 __all__ = [
     "COLUMNS_SHOWN",
@@ -57,6 +65,7 @@ __all__ = [
     "PAGE",
     "Asked",
     "Card",
+    "Column",
     "Comparison",
     "Difference",
     "Distribution",
@@ -69,11 +78,13 @@ __all__ = [
     "Reach",
     "RefitResult",
     "Run",
+    "Slice",
     "Solve",
     "Trust",
     "Workspace",
+    "checked_name",
     "choices",
-    "class_name",
+    "column_names",
     "confused_pairs",
     "count",
     "cumulative",
@@ -81,9 +92,13 @@ __all__ = [
     "differences",
     "drawn",
     "errors",
+    "facts",
     "find_folder",
     "first_rank",
     "given_project",
+    "group_sentence",
+    "has_verdicts",
+    "is_right",
     "list_table",
     "neighbours",
     "number",
@@ -93,6 +108,7 @@ __all__ = [
     "plain",
     "ranking_csv",
     "ranking_table",
+    "said",
     "segments",
     "sentence",
     "setting",
@@ -121,19 +137,44 @@ def frame(folder: Folder, split: str) -> pd.DataFrame:
     return (opened.train if split == "train" else opened.test).frame()
 
 
+@st.cache_resource(max_entries=8, show_spinner=False)
+def metadata(folder: Folder, split: str) -> pd.DataFrame:
+    """The user's own columns of all training or all test examples."""
+    opened = workspace(folder)
+    return (opened.train if split == "train" else opened.test).metadata()
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def columns(folder: Folder, split: str) -> list[Column]:
+    """What each of the user's own columns holds."""
+    return metadata_service.describe(metadata(folder, split))
+
+
 @st.cache_resource(max_entries=16, show_spinner=False)
 def listed(folder: Folder, **filters: Any) -> list[int]:
     """Test ids that pass the filters, in order."""
-    opened, chosen = workspace(folder), listing.Filters(**filters)
+    opened, chosen = workspace(folder), Filters(**filters)
     found = opened.test.search(chosen.search.strip()) if chosen.search.strip() else None
-    return listing.matching(frame(folder, "test"), opened.manifest.kind, chosen, found)
+    known = metadata(folder, "test") if chosen.where else None
+    return listing.matching(frame(folder, "test"), opened.manifest.kind, chosen, found, known)
+
+
+@st.cache_data(max_entries=16, show_spinner=False)
+def trained_on(folder: Folder, where: list[dict[str, Any]]) -> np.ndarray:
+    """Which training examples pass conditions on their metadata."""
+    return listing.where(metadata(folder, "train"), [Condition(**one) for one in where])
+
+
+def filters_said(folder: Folder, **filters: Any) -> str:
+    """Filters in words; empty if nothing is asked."""
+    return in_words(Filters(**filters), workspace(folder).manifest.class_names)
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)
 def explanation(folder: Folder, run_id: str, test_id: int, target: str) -> Explanation:
     """The scores of one prediction."""
     opened = workspace(folder)
-    run, wanted = opened.run(run_id), parse(target, opened.manifest.kind, len(opened.manifest.class_names))
+    run, wanted = opened.run(run_id), parse(target, opened.manifest.kind, len(opened.manifest.names))
     with SOLVING if influence.is_computed(run, wanted) else nullcontext():
         return influence.explain(opened, run, test_id, wanted)
 
@@ -294,7 +335,7 @@ def can_solve(folder: Folder) -> bool:
 def asked(folder: Folder, run_id: str, test_id: int, target: str) -> Asked:
     """What a page asks to be solved."""
     opened = workspace(folder)
-    wanted = parse(target, opened.manifest.kind, len(opened.manifest.class_names))
+    wanted = parse(target, opened.manifest.kind, len(opened.manifest.names))
     return solving.asked(folder.path, opened.run(run_id), test_id, wanted)
 
 
@@ -319,3 +360,64 @@ def marks(folder: Folder, run_id: str, test_ids: list[int]) -> list[str]:
     """Whether each prediction of the list is solved, in words; empty if all are."""
     opened = workspace(folder)
     return solving.marks(opened.run(run_id), test_ids, can_solve=can_solve(folder))
+
+
+# --- slices -----------------------------------------------------------------------------------------------------------
+
+
+def slices(folder: Folder) -> list[Slice]:
+    """All slices by name; looked up anew each time, as another browser may have saved one."""
+    return slice_service.listed(workspace(folder), columns(folder, "test"))
+
+
+@st.cache_data(max_entries=512, show_spinner=False)
+def _size(folder: Folder, filters: str) -> int:
+    return len(listed(folder, **Filters.model_validate_json(filters).model_dump()))
+
+
+def slice_size(folder: Folder, one: Slice) -> int | None:
+    """How many predictions a slice holds; None if it does not fit the workspace."""
+    return None if one.filters is None else _size(folder, one.filters.model_dump_json())
+
+
+def slice_filters(folder: Folder, name: str) -> dict[str, Any]:
+    """The filters of a slice."""
+    found = slice_service.named(slices(folder), name).filters
+    return found.model_dump() if found else {}
+
+
+def shows(one: Slice, filters: dict[str, Any]) -> bool:
+    """Whether filters are those of a slice, in whatever order the list is."""
+    return one.filters == Filters(**{**filters, "sort": Filters().sort})
+
+
+def obstacle_to_slices(folder: Folder) -> str:
+    """Why no slice can be saved, in a sentence; empty if one can."""
+    return slice_service.table(workspace(folder)).records.obstacle
+
+
+def save_slice(folder: Folder, name: str, filters: dict[str, Any]) -> None:
+    """Keep filters under a name."""
+    opened = workspace(folder)
+    slice_service.table(opened).add(name, slice_service.definition(Filters(**filters), opened.manifest))
+
+
+def redefine_slice(folder: Folder, old: Slice, filters: dict[str, Any]) -> None:
+    """Keep other filters under the name of a slice."""
+    opened = workspace(folder)
+    slice_service.table(opened).redefine(old.saved, slice_service.definition(Filters(**filters), opened.manifest))
+
+
+def rename_slice(folder: Folder, old: Slice, name: str) -> None:
+    """Call a slice otherwise."""
+    slice_service.table(workspace(folder)).rename(old.saved, name)
+
+
+def delete_slice(folder: Folder, old: Slice) -> None:
+    """Remove a slice."""
+    slice_service.table(workspace(folder)).delete(old.saved)
+
+
+def restore_slice(folder: Folder, name: str, definition: str) -> None:
+    """Put back a slice that was deleted."""
+    slice_service.table(workspace(folder)).add(name, definition)

@@ -204,7 +204,9 @@ def info(folder: Folder) -> None:
 @app.command()
 def explain(
     folder: Folder,
-    test: Annotated[str, typer.Option(metavar="ID", help="A test example: row id or key.")],
+    test: Annotated[
+        str, typer.Option(metavar="ID", help="A test example: row id or key (row:3 or key:3 to be plain).")
+    ],
     run: RunId = None,
     target: Annotated[str, typer.Option(metavar="true|predicted|CLASS", help="Of which class.")] = "true",
     measure: Annotated[Measure, typer.Option(help="What is explained.")] = Measure.loss,
@@ -232,13 +234,16 @@ def scores(
     folder: Folder,
     out: Annotated[Path, typer.Option(metavar="FILE.npy", help="float32, one row a test example.")],
     run: RunId = None,
+    keys: Annotated[
+        Path | None, typer.Option(metavar="FILE.csv", help="Your keys of the rows (test) and the columns (train).")
+    ] = None,
 ) -> None:
     """Write all scores of a run to a NumPy file."""
     from dashboard.services import score_files
     from dashboard.services.opened import Workspace
 
     workspace = Workspace(folder)
-    say(score_files.export(workspace, workspace.run(run), out))
+    say(score_files.export(workspace, workspace.run(run), out, keys))
 
 
 @app.command()

@@ -25,17 +25,31 @@ class Place:
         run: Run id; empty means the newest.
         test: Id of the test prediction; None until the page has chosen one.
         target: What is explained, such as ``loss-true``.
+        slice: Name of the slice that the list shows; empty if it shows none, or something else than was saved.
     """
 
     workspace: str = ""
     run: str = ""
     test: int | None = None
     target: str = DEFAULT_TARGET
+    slice: str = ""
+
+
+@dataclass(frozen=True)
+class Condition:
+    """What is asked of one metadata column; see the filters' service for the meaning."""
+
+    column: str
+    values: tuple[str, ...] = ()
+    low: float | str | None = None
+    high: float | str | None = None
+    text: str = ""
+    missing: bool = False
 
 
 @dataclass(frozen=True)
 class Filters:
-    """What the list of predictions shows; see the list's service for the meaning."""
+    """What the list of predictions shows; see the filters' service for the meaning."""
 
     outcome: str = "all"
     true: int | None = None
@@ -45,6 +59,7 @@ class Filters:
     least_error: float = 0.0
     search: str = ""
     sort: str = "loss"
+    where: tuple[Condition, ...] = ()
 
 
 # --- the place ------------------------------------------------------------------------------------------------------
@@ -109,9 +124,11 @@ def _enter(new: Place, *, from_list: bool = False) -> None:
     old = place()
     st.session_state["place"] = new
     if old.workspace and new.workspace != old.workspace:
-        for name in ("filters", "picked", "list_page", "cards_page", "opened", "refit"):
+        for name in ("filters", "train-where", "sliced", "slice-base", "slice-said", "slice-deleted", "picked"):
             st.session_state.pop(name, None)
-    if new != old:
+        for name in ("list_page", "cards_page", "opened", "refit"):
+            st.session_state.pop(name, None)
+    if replace(new, slice="") != replace(old, slice=""):
         st.session_state["cards_page"] = 1
         st.session_state.pop("opened", None)
     if new.test != old.test and not from_list:
@@ -133,6 +150,7 @@ def _parsed(shown: dict[str, str]) -> Place:
         run=shown.get("run", ""),
         test=int(test) if test.isdecimal() else None,
         target=shown.get("target", DEFAULT_TARGET),
+        slice=shown.get("slice", ""),
     )
 
 
@@ -154,14 +172,105 @@ def filters() -> Filters:
 
 
 def set_filters(**changes: Any) -> None:
-    """Change filters; the list opens again on the page with the example."""
-    st.session_state["filters"] = replace(filters(), **changes)
+    """Change filters; the list opens again on the page with the example, and shows no slice as it was saved."""
+    before = filters()
+    st.session_state["filters"] = replace(before, **changes)
     st.session_state.pop("list_page", None)
+    if replace(filters(), sort=before.sort) != before:
+        _unslice()
 
 
 def clear_filters() -> None:
     """All predictions again, in the order they were in."""
-    set_filters(**{**asdict(Filters()), "sort": filters().sort})
+    set_filters(**{**vars(Filters()), "sort": filters().sort})
+    _unslice()
+    st.session_state.pop("slice-base", None)
+
+
+def conditions(split: str) -> tuple[Condition, ...]:
+    """What is asked of the metadata: of the listed predictions, or of the training examples in the table."""
+    asked: tuple[Condition, ...] = filters().where if split == "test" else st.session_state.get("train-where", ())
+    return asked
+
+
+def set_condition(split: str, condition: Condition) -> None:
+    """Ask something of one metadata column, in place of what was asked of it; a bare condition asks nothing."""
+    asked = {one.column: one for one in conditions(split)} | {condition.column: condition}
+    where = tuple(one for one in asked.values() if one != Condition(one.column))
+    if split == "test":
+        set_filters(where=where)
+    else:
+        st.session_state["train-where"] = where
+
+
+def clear_conditions(split: str) -> None:
+    """Ask nothing of the metadata any more."""
+    for one in conditions(split):
+        set_condition(split, Condition(one.column))
+
+
+# --- slices ---------------------------------------------------------------------------------------------------------
+
+
+def slice_to_apply() -> str | None:
+    """The slice that the address asks for and the list does not show yet; "" to leave one, None if all is well."""
+    asked = place().slice
+    return None if asked == st.session_state.get("sliced", "") else asked
+
+
+def apply_slice(name: str, kept: dict[str, Any]) -> None:
+    """Show a slice: its filters, in the order that the list is in."""
+    where = tuple(Condition(**one) for one in kept["where"])
+    st.session_state["filters"] = Filters(**{**kept, "where": where, "sort": filters().sort})
+    st.session_state.pop("list_page", None)
+    show_slice(name)
+
+
+def show_slice(name: str) -> None:
+    """The filters are those of a slice now: after one was applied, saved or renamed."""
+    st.session_state["place"] = replace(place(), slice=name)
+    st.session_state["sliced"] = st.session_state["slice-base"] = name
+    say_of_slices("")
+
+
+def slice_base() -> str:
+    """The slice that the filters began from; empty if there is none."""
+    name: str = st.session_state.get("slice-base", "")
+    return name
+
+
+def leave_slice() -> None:
+    """The filters stay and are no slice any more."""
+    _unslice()
+    st.session_state.pop("slice-base", None)
+
+
+def _unslice() -> None:
+    st.session_state["place"] = replace(place(), slice="")
+    st.session_state["sliced"] = ""
+    say_of_slices("")
+
+
+def say_of_slices(sentence: str) -> None:
+    """What is said beside the menu of slices until something else is done."""
+    st.session_state["slice-said"] = sentence
+
+
+def said_of_slices() -> str:
+    """What is said beside the menu of slices."""
+    sentence: str = st.session_state.get("slice-said", "")
+    return sentence
+
+
+def keep_deleted(kept: tuple[str, str] | None) -> None:
+    """Remember the name and definition of the slice that was deleted last, so that it can be put back."""
+    st.session_state["slice-deleted"] = kept
+
+
+def deleted_slice() -> tuple[str, str] | None:
+    """The slice that was deleted last, until it was put back."""
+    kept: tuple[str, str] | None = st.session_state.get("slice-deleted")
+    return kept
 
 
 def list_page() -> int | None:
@@ -293,15 +402,18 @@ def compare_with(run_id: str) -> None:
     st.session_state["compared-with"] = run_id
 
 
-def refit_asked() -> tuple[Place, tuple[int, ...]] | None:
-    """The place and the removed examples of the last refit that was asked for."""
-    asked: tuple[Place, tuple[int, ...]] | None = st.session_state.get("refit")
-    return asked
+def is_refit_asked() -> bool:
+    """Whether the refit that was asked for last is that of what is explained and ticked now."""
+    return bool(st.session_state.get("refit") == _refit())
 
 
 def ask_refit() -> None:
     """Ask for a refit without the ticked examples."""
-    st.session_state["refit"] = (place(), tuple(picked()))
+    st.session_state["refit"] = _refit()
+
+
+def _refit() -> tuple[Place, tuple[int, ...]]:
+    return replace(place(), slice=""), tuple(picked())  # what the list shows changes no refit
 
 
 def visitor() -> str:

@@ -50,9 +50,22 @@ def load() -> Project:
         description=DESCRIPTION,
         train_keys=[f"patient {row:03d}" for row in train],
         test_keys=[f"patient {row:03d}" for row in test],
+        train_metadata=_groups(frame, train, train),
+        test_metadata=_groups(frame, test, train),
         fit=linear_fit(task),
         test_first=mistakes_first(model, test_rows, order=(0, 1)),
     )
+
+
+def _groups(frame: pd.DataFrame, rows: list[int], train: list[int]) -> pd.DataFrame:
+    """How large and how uneven the nuclei are: thirds of the training patients, and the two measurements themselves."""
+    measured = {"size of nuclei": "mean radius", "outline of nuclei": "mean concavity"}
+    words = {"size of nuclei": ("small", "medium", "large"), "outline of nuclei": ("smooth", "uneven", "very uneven")}
+    groups = {}
+    for group, column in measured.items():
+        thirds = frame[column].iloc[train].quantile([1 / 3, 2 / 3])
+        groups[group] = [words[group][int(n)] for n in thirds.searchsorted(frame[column].iloc[rows])]
+    return pd.DataFrame({**groups, "mean radius": frame["mean radius"].iloc[rows].to_numpy()})
 
 
 def _readable(name: str) -> str:

@@ -153,9 +153,12 @@ def _check_split(project: Project, split: Split) -> None:
         msg = f"The {split} set is empty; give at least one example."
         raise ProjectError(msg)
     keys = project.train_keys if split == "train" else project.test_keys
-    metadata = project.train_metadata if split == "train" else project.test_metadata
     shown = None if project.view is None else (project.view.train if split == "train" else project.view.test)
-    for what, given in (("keys", keys or None), ("metadata rows", metadata), ("views", shown)):
+    for what, given in (
+        ("keys", keys if len(keys) else None),
+        ("metadata rows", project.metadata(split)),
+        ("views", shown),
+    ):
         if given is not None and len(given) != n:
             msg = f"There are {len(given)} {split} {what} for {n} examples; give one an example."
             raise ProjectError(msg)

@@ -83,9 +83,22 @@ class Project:
         return self.train if name == "train" else self.test
 
     def keys(self, split: Split) -> list[str]:
-        """The user's ids, or "train 17" where there are none."""
+        """The user's ids, or "train 17" where there is none: no keys at all, or an empty or missing one."""
         given = self.train_keys if split == "train" else self.test_keys
-        return [str(k) for k in given] if len(given) else [f"{split} {i}" for i in range(len(self.split(split)))]
+        numbered = [f"{split} {i}" for i in range(len(self.split(split)))]
+        return [_key(k) or row for k, row in zip(given, numbered, strict=True)] if len(given) else numbered
+
+    def metadata(self, split: Split) -> pd.DataFrame | None:
+        """The metadata of a split, if there is any."""
+        return self.train_metadata if split == "train" else self.test_metadata
+
+
+def _key(given: object) -> str:
+    """A user's id as text; empty if there is nothing in it that can be seen."""
+    if given is None or given is pd.NA or given is pd.NaT or given != given:  # noqa: PLR0124  (NaN of any type)
+        return ""
+    text = str(given).encode("utf-8", "replace").decode("utf-8")  # lone surrogates cannot be stored as UTF-8
+    return text if any(c.isprintable() and not c.isspace() for c in text) else ""
 
 
 @dataclass(frozen=True)

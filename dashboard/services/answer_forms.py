@@ -29,7 +29,9 @@ def as_csv(explained: Explained) -> str:
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(["list", "rank", "train_id", "key", "score", "label"])
     for name, rows in _lists(explained):
-        writer.writerows([_cell(name), r.rank, r.train_id, _cell(r.key), r.score, _cell(r.label)] for r in rows)
+        writer.writerows(
+            [safe_cell(name), r.rank, r.train_id, safe_cell(r.key), r.score, safe_cell(r.label)] for r in rows
+        )
     return file.getvalue()
 
 
@@ -38,7 +40,8 @@ def _lists(explained: Explained) -> list[tuple[str, list[Row]]]:
     return [(said.positive, answer.helpful), (said.negative, answer.harmful)]
 
 
-def _cell(value: Label) -> Label:
+def safe_cell(value: Label) -> Label:
+    """A cell that no spreadsheet takes for a formula."""
     return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from itertools import count
@@ -12,6 +13,7 @@ import demo_models
 from dashboard.services import projects
 from dashboard.services.demos import DemoFolder
 from dashboard.services.inventory import check_files
+from dashboard.services.records.database import FILE as RECORDS
 from influence_core.errors import MethodError, WorkspaceError
 from influence_core.methods import METHODS, Exact, Method, auto
 from influence_core.project import Project
@@ -82,11 +84,14 @@ def build_demo(demo: DemoFolder, progress: Report, say: Say) -> None:
     """
     project = projects.loaded(demo.name, progress)
     problem = demo.problem() or (_unusable(demo.path, project) if demo.path.exists() else None)
-    if problem:
-        aside = _set_aside(demo).name
-        say(f"The demo's workspace {problem}; it is kept as {aside}, and a fresh one is built.")
+    aside = _set_aside(demo) if problem else None
+    if aside is not None:
+        say(f"The demo's workspace {problem}; it is kept as {aside.name}, and a fresh one is built.")
     limit = demo_models.DEMOS[demo.name].test_limit
     build(project, demo.path, test_limit=limit, progress=progress, project_ref=f"{DEMO}{demo.name}")
+    if aside is not None and (aside / RECORDS).is_file():
+        with explained(demo.path):
+            shutil.copy2(aside / RECORDS, demo.path)  # what people saved goes on with the fresh one
     write_text(demo.note, demo.contents())
 
 

@@ -9,8 +9,9 @@ import numpy as np
 
 from dashboard.services import pictures, texts
 from dashboard.services.influence import SIGNS, Explanation
+from dashboard.services.labels import said
 from dashboard.services.table_rows import differences
-from dashboard.services.wording import class_name, percent, plain, side_names, signed
+from dashboard.services.wording import percent, plain, side_names, signed
 from influence_core.store import Example, Workspace
 
 THUMBNAIL = 96
@@ -82,7 +83,7 @@ def score_cards(
             Card(
                 id=int(train_id),
                 key=plain(example.key),
-                label=f"{'label' if names else 'actual'} {class_name(example.label, names)}",
+                label=f"{'label' if names else 'actual'} {said(example, names)}",
                 badge=("same label" if same else "other label") if names else "",
                 same=same,
                 rank=f"{ranks[int(train_id)]} of {len(ranks):,}",
@@ -99,8 +100,8 @@ def score_cards(
 def plain_card(workspace: Workspace, split: str, example: Example, badge: str, note: str) -> Card:
     """A card without a score: for Overview's places to start."""
     names = workspace.manifest.class_names
-    truth = f"{'label' if names else 'actual'} {class_name(example.label, names)}"
-    guess = "" if split == "train" else f", predicted {class_name(example.prediction, names)}"
+    truth = f"{'label' if names else 'actual'} {said(example, names)}"
+    guess = "" if split == "train" else f", predicted {said(example, names, 'prediction')}"
     return Card(
         id=example.id,
         key=plain(example.key),

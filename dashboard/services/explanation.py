@@ -126,13 +126,13 @@ def explain(workspace: Workspace, question: Question) -> Explained:
     ids = [found.top(example.id, top), found.bottom(example.id, top)]
     helpful, harmful = (_rows(workspace, ranked) for ranked in ids)
     answer = Answer(
-        **_asked(example, found, manifest.class_names),
+        **_asked(example, found, manifest),
         run=run.id,
         validated=stored and not stalled and run.check is not None and run.check.state == "checked",
         helpful=helpful,
         harmful=harmful,
     )
-    said = words(target, manifest.kind, manifest.class_names, label=example.label, prediction=example.prediction)
+    said = words(target, manifest.kind, manifest.names, label=example.label, prediction=example.prediction)
     totals = (float(values.clamp_min(0).sum()), float(-values.clamp_max(0).sum()))
     return Explained(answer, said, _trust(run, found, stalled=stalled, stored=stored), totals)
 
@@ -144,18 +144,18 @@ def target_of(manifest: Manifest, question: Question) -> Target:
         UnknownNameError: If there is no such class.
         TargetError: If the task has no classes.
     """
-    of = find_class(question.target, manifest.kind, manifest.class_names)
+    of = find_class(question.target, manifest.kind, manifest.names)
     return Target(cast(Measure, question.measure), of)
 
 
-def _asked(example: Example, found: InfluenceScores, class_names: Sequence[str]) -> dict[str, Any]:
-    of = found.target.of
+def _asked(example: Example, found: InfluenceScores, manifest: Manifest) -> dict[str, Any]:
+    of, names = found.target.of, manifest.class_names
     return {
         "test_id": example.id,
         "key": example.key,
-        "label": _label(example.label, class_names),
-        "prediction": _label(example.prediction, class_names),
-        "target": of if isinstance(of, str) else class_names[of],
+        "label": example.label_text or _label(example.label, names),
+        "prediction": example.prediction_text or _label(example.prediction, names),
+        "target": of if isinstance(of, str) else manifest.names[of],
         "measure": found.target.measure,
         "method": found.method,
         "damping": found.damping,
@@ -166,15 +166,14 @@ def _asked(example: Example, found: InfluenceScores, class_names: Sequence[str])
 
 
 def _rows(workspace: Workspace, ranked: Iterable[Ranked]) -> list[Row]:
-    keys, labels = (workspace.train.frame()[name] for name in ("key", "label"))
-    names = workspace.manifest.class_names
-    return [
-        Row(r.train_id, str(keys[r.train_id]), r.score, _label(float(labels[r.train_id]), names), r.rank)
-        for r in ranked
-    ]
+    frame, names = workspace.train.frame(), workspace.manifest.class_names
+    keys, labels = frame["key"], frame.get("label_text", frame["label"])
+    return [Row(r.train_id, str(keys[r.train_id]), r.score, _label(labels[r.train_id], names), r.rank) for r in ranked]
 
 
-def _label(value: float, class_names: Sequence[str]) -> Label:
+def _label(value: Any, class_names: Sequence[str]) -> Label:
+    if isinstance(value, str):
+        return value
     if class_names:
         return class_names[int(value)]
     return float(value) if math.isfinite(value) else None

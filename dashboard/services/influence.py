@@ -74,7 +74,7 @@ def explain(workspace: Workspace, run: Run, test_id: int, target: Target) -> Exp
     values = np.asarray(found.of(test_id).double().numpy())
     example = workspace.test[test_id]
     manifest = workspace.manifest
-    said = words(target, manifest.kind, manifest.class_names, label=example.label, prediction=example.prediction)
+    said = words(target, manifest.kind, manifest.names, label=example.label, prediction=example.prediction)
     order = np.argsort(-values, kind="stable")
     reverse = np.argsort(values, kind="stable")
     solve = found.solves[0] if found.solves else None

@@ -5,16 +5,18 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from dashboard.services import projects
+from dashboard.services import projects, slices
 from dashboard.services.named import listed
 from dashboard.services.wording import count as counted
 from dashboard.services.wording import number, percent, plain
+from influence_core.errors import WorkspaceError
 from influence_core.methods import METHODS, Method
 from influence_core.store import Progress, Run, Workspace
 from influence_core.store.files import SUMS, check_sum
@@ -70,13 +72,19 @@ def _facts(workspace: Workspace) -> Iterable[tuple[str, str]]:
     m = workspace.manifest
     yield "Name", plain(m.name) if m.title == m.name else f"{plain(m.name)} ({plain(m.title)})"
     yield "Modality", f"{m.modality}, {m.kind}"
-    if m.class_names:
-        yield "Classes", f"{len(m.class_names):,}: {listed(m.class_names)}"
+    if m.names:
+        what = {"classification": "Classes", "multilabel": "Labels"}.get(m.kind, "Values")
+        yield what, f"{len(m.names):,}: {listed(m.names)}"
     yield "Examples", f"{m.n_train:,} to train, {m.n_test:,} to test"
     covered = percent(m.parameters_attributed / m.parameters_total)
     yield "Parameters", f"{m.parameters_attributed:,} of {m.parameters_total:,} covered ({covered})"
+    for note in m.notes:
+        yield "Note", plain(note, 400)
     yield "Size on disk", f"{_bytes_of(workspace.path) / 1e6:,.1f} MB"
     yield "Folder", f"{workspace.path} ({_state(workspace.path)})"
+    saved = _slices(workspace)
+    if saved:
+        yield "Slices", saved
     unfinished = len(list((workspace.path / "runs").glob("*/run.json"))) - len(workspace.runs)
     if unfinished:
         yield "Not finished", f"{counted(unfinished, 'run', 'runs')}; the same `influence build` goes on"
@@ -89,11 +97,24 @@ def _state(folder: Path) -> str:
 
 
 def _bytes_of(folder: Path) -> int:
-    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+    """All of it; a file that comes and goes meanwhile, such as a database's journal, counts nothing."""
+    total = 0
+    for file in folder.rglob("*"):
+        with suppress(FileNotFoundError):
+            total += file.stat().st_size if file.is_file() else 0
+    return total
+
+
+def _slices(workspace: Workspace) -> str:
+    try:
+        kept = slices.table(workspace).all()
+    except WorkspaceError as error:  # whatever state they are in, the rest of the workspace is whole
+        return str(error)
+    return f"{len(kept):,}: {listed([one.name for one in kept])}" if kept else ""
 
 
 def _run_cells(run: Run) -> list[str]:
-    target, classes = run.target, run.manifest.class_names
+    target, classes = run.target, run.manifest.names
     of = target.of if isinstance(target.of, str) else plain(classes[target.of])
     return [
         run.id,

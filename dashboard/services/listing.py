@@ -3,53 +3,54 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import pandas as pd
 
-from dashboard.services.wording import class_name, number, percent, plain
+from dashboard.services.filters import Condition, Filters
+from dashboard.services.labels import column
+from dashboard.services.metadata import passing
+from dashboard.services.wording import number, percent, plain
+
+__all__ = ["PAGE", "Filters", "errors", "matching", "neighbours", "page_of", "table", "where"]
 
 PAGE = 50
-Sort = Literal["loss", "confidence", "id"]
 
 
-@dataclass(frozen=True)
-class Filters:
-    """What the list shows.
+def matching(
+    frame: pd.DataFrame,
+    kind: str,
+    filters: Filters,
+    found: np.ndarray | None = None,
+    metadata: pd.DataFrame | None = None,
+) -> list[int]:
+    """Test ids that pass the filters, in order.
 
-    Attributes:
-        outcome: ``all``, ``wrong`` or ``right``; classification only.
-        true: Only this true label.
-        predicted: Only this predicted class.
-        low: Lowest confidence, 0 to 1.
-        high: Highest confidence, 0 to 1.
-        least_error: Smallest absolute error; regression only.
-        search: Part of the key, of the text or of the row.
-        sort: ``loss`` (largest first), ``confidence`` (lowest first) or ``id``.
+    Args:
+        frame: All test predictions.
+        kind: Of the task.
+        filters: What is asked.
+        found: The ids that the search found; all if absent.
+        metadata: The user's own columns of the same rows.
     """
-
-    outcome: str = "all"
-    true: int | None = None
-    predicted: int | None = None
-    low: float = 0.0
-    high: float = 1.0
-    least_error: float = 0.0
-    search: str = ""
-    sort: str = "loss"
-
-
-def matching(frame: pd.DataFrame, kind: str, filters: Filters, found: np.ndarray | None = None) -> list[int]:
-    """Test ids that pass the filters, in order; ``found`` are the ids that the search found."""
     kept = np.ones(len(frame), dtype=bool)
-    if kind == "classification":
+    if kind in ("classification", "multilabel"):
         kept &= _right_classes(frame, filters)
     elif filters.least_error > 0:
         kept &= errors(frame) >= filters.least_error
     if found is not None:
         kept &= np.isin(frame["id"].to_numpy(), found)
+    kept &= where(pd.DataFrame(index=frame.index) if metadata is None else metadata, filters.where)
     return [int(i) for i in _sorted(frame[kept], filters.sort)["id"]]
+
+
+def where(metadata: pd.DataFrame, conditions: Sequence[Condition]) -> np.ndarray:
+    """Which rows pass all conditions on metadata columns."""
+    kept = np.ones(len(metadata), dtype=bool)
+    for condition in conditions:
+        if condition.says_something:
+            kept &= passing(metadata, condition)
+    return kept
 
 
 def errors(frame: pd.DataFrame) -> np.ndarray:
@@ -104,18 +105,21 @@ def table(
         marks: Whether each row is solved, in words; empty if that need not be said.
     """
     rows = frame.set_index("id").loc[list(ids)]
-    truth = [class_name(value, class_names) for value in rows["label"]]
-    guess = [class_name(value, class_names) for value in rows["prediction"]]
+    truth, guess = column(rows, class_names), column(rows, class_names, "prediction")
     shown = {
         "Example": [f"{'▸ ' if i == test_id else ''}{plain(key)}" for i, key in zip(ids, rows["key"], strict=True)],
         "True": truth,
         "Predicted": guess,
     }
-    if class_names:
+    if rows["correct"].notna().all():
         ticks = ("✓" if right else "✗" for right in rows["correct"])
         shown["Predicted"] = [f"{tick} {name}" for tick, name in zip(ticks, guess, strict=True)]
+    if class_names:
         shown["Sure"] = [percent(c) for c in rows["confidence"]]
     shown["Loss"] = [number(loss) for loss in rows["loss"]]
     if marks:
         shown["Scores"] = list(marks)
-    return pd.DataFrame(shown)
+    table = pd.DataFrame(shown)
+    # several values are long: what is short comes first, so that it is in sight
+    long = "label_text" in rows and rows["correct"].isna().all()
+    return table[sorted(table, key=lambda name: name in ("True", "Predicted"))] if long else table

@@ -24,6 +24,8 @@ class Figure:
 
 def figures(frame: pd.DataFrame, kind: str, unit: str = "") -> list[Figure]:
     """The headline of the test set."""
+    if kind == "multilabel":
+        return _label_figures(frame)
     if kind != "classification":
         return _regression_figures(frame, kind, unit)
     wrong = int((~frame["correct"].astype(bool)).sum())
@@ -38,6 +40,16 @@ def figures(frame: pd.DataFrame, kind: str, unit: str = "") -> list[Figure]:
             "Mean recall of the classes: rare ones count as much.",
         ),
         Figure("Wrong", f"{wrong:,}", f"Of {len(frame):,} test predictions."),
+    ]
+
+
+def _label_figures(frame: pd.DataFrame) -> list[Figure]:
+    wrong = int((~frame["correct"].astype(bool)).sum())
+    exact = f"{100 * float(frame['correct'].mean()):.1f} %"
+    return [
+        Figure("All labels right", exact, "Share of test predictions with no label too many and none missing."),
+        Figure("Wrong", f"{wrong:,}", f"Of {len(frame):,} test predictions."),
+        Figure("Mean loss", number(float(frame["loss"].mean())), "Nats a label, over the test predictions."),
     ]
 
 

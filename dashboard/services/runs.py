@@ -54,9 +54,11 @@ def setting(value: float) -> str:
 
 
 def _measurement(target: Target, manifest: Manifest) -> str:
-    if not manifest.class_names:
+    if not manifest.names:
         return target.measure
-    of = plain(manifest.class_names[target.of]) if isinstance(target.of, int) else f"the {target.of} label"
+    if manifest.target_names and target.of == "true":
+        return f"{target.measure} of all"
+    of = plain(manifest.names[target.of]) if isinstance(target.of, int) else f"the {target.of} label"
     return f"{target.measure} of {of}"
 
 

@@ -31,10 +31,15 @@ class Harm:
     n_wrong: int
 
 
+def has_verdicts(kind: str) -> bool:
+    """Whether a prediction is right or wrong, not off by some amount."""
+    return kind in ("classification", "multilabel")
+
+
 def wrong_ids(frame: pd.DataFrame, kind: str) -> np.ndarray:
     """Wrong predictions by loss, the largest first; in a regression the tenth with the largest errors."""
     by_loss = frame.sort_values(["loss", "id"], ascending=[False, True])
-    if kind == "classification":
+    if has_verdicts(kind):
         by_loss = by_loss[~by_loss["correct"].astype(bool)]
     else:
         by_loss = by_loss.head(max(1, round(LARGEST_ERRORS * len(by_loss))))
@@ -59,9 +64,9 @@ def surprising(workspace: Workspace, run: Run, frame: pd.DataFrame) -> list[Card
     cards = []
     for i in ids:
         example = workspace.test[i]
-        sure = max(example.probabilities) if example.probabilities else None
+        sure = max(example.probabilities) if example.probabilities and manifest.class_names else None
         note = f"loss {number(example.loss)}" + (f", {percent(sure)} sure" if sure is not None else "")
-        badge = "wrong" if manifest.kind == "classification" else "large error"
+        badge = "wrong" if has_verdicts(manifest.kind) else "large error"
         cards.append(plain_card(workspace, "test", example, badge, note))
     return cards
 
@@ -76,7 +81,7 @@ def harmful(workspace: Workspace, run: Run, frame: pd.DataFrame) -> Harm:
         harm += np.minimum(values, 0)
         hit += values < 0
     worst = [int(i) for i in np.argsort(harm, kind="stable")[:CARDS] if harm[i] < 0]
-    one, many = MISTAKES[workspace.manifest.kind == "classification"]
+    one, many = MISTAKES[has_verdicts(workspace.manifest.kind)]
     measured = unit(run.target, workspace.manifest.kind, workspace.manifest.label_unit)
     notes = [f"{signed(harm[i], measured)} in all; harms {count(int(hit[i]), one, many)}" for i in worst]
     cards = [plain_card(workspace, "train", workspace.train[i], "", note) for i, note in zip(worst, notes, strict=True)]

@@ -28,6 +28,8 @@ def parse(text: str, kind: Kind, n_classes: int) -> Target:
         msg = f"'{text}' is no target; write for example 'loss-true', 'logit-predicted' or 'margin-3'."
         raise TargetError(msg)
     chosen: Of = int(of) if of.isdecimal() else ("true" if of == "true" else "predicted")
+    if kind in ("multilabel", "multioutput") and measure != "loss" and chosen == "true":
+        chosen = 0  # a menu that leaves the loss of all together arrives at the first one's value
     target = Target(known[measure], chosen)
     target.check(kind, n_classes)
     return target
@@ -47,8 +49,10 @@ class Choices:
 
 
 def choices(kind: Kind, class_names: list[str], label: str, prediction: str) -> Choices:
-    """All targets of a prediction; ``label`` and ``prediction`` are class names."""
+    """All targets of a prediction; ``label`` and ``prediction`` are class names, ``class_names`` all that has one."""
     measures: dict[str, str] = {name: MEASURE_NAMES[name] for name in MEASURES[kind]}
+    if kind in ("multilabel", "multioutput"):
+        return Choices(measures, {"true": "all together"} | {str(i): name for i, name in enumerate(class_names)})
     if kind != "classification":
         return Choices(measures, {})
     named = {"true": f"{label} (true label)", "predicted": f"{prediction} (predicted)"}

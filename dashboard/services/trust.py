@@ -82,4 +82,4 @@ def _notes(run: Run) -> tuple[str, ...]:
     if run.report.coverage < 1:
         left = run.report.parameters_total - run.report.parameters_attributed
         notes.append(f"{left:,} of {run.report.parameters_total:,} parameters are outside these scores.")
-    return tuple(notes)
+    return tuple(notes) + tuple(run.manifest.notes)

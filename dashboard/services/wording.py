@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import unicodedata
+from collections.abc import Iterable
+from itertools import count as count_up
 
 from influence_core import scores
 from influence_core.target import Target
@@ -18,6 +20,15 @@ def plain(name: object, longest: int = LONGEST_NAME) -> str:
     visible = "".join(c if unicodedata.category(c) not in {"Cc", "Cf", "Zl", "Zp"} else " " for c in str(name))
     line = " ".join(visible.split())
     return line if len(line) <= longest else line[: longest - 1] + "…"
+
+
+def distinct(labels: Iterable[str]) -> list[str]:
+    """Labels of which no two are alike, as a menu needs them: a second "age" is "age [2]"."""
+    found: dict[str, None] = {}
+    for label in labels:
+        numbered = (f"{label} [{i}]" for i in count_up(2))
+        found[label if label not in found else next(x for x in numbered if x not in found)] = None
+    return list(found)
 
 
 def class_name(label: float | None, class_names: list[str]) -> str:

@@ -24,15 +24,18 @@ def draw(screen: Screen) -> None:
         scope = f"{screen.folder.name}-{screen.run.id}-{screen.test_id}-{screen.target}"
         low, high = state.brush(scope) or (0, len(binned.edges) - 1)
         is_whole = (low, high) == (0, len(binned.edges) - 1)
-        _chart(scope, shown, binned, None if is_whole else (low, high))
+        _chart(screen, scope, (shown, binned), None if is_whole else (low, high))
         low, high = _slider(scope, binned, (low, high), shown.unit)
         _between(screen, shown, (float(binned.scores[low]), float(binned.scores[high])), is_whole=is_whole)
 
 
-def _chart(scope: str, shown: cache.Explanation, binned: cache.Distribution, range_: tuple[int, int] | None) -> None:
+def _chart(
+    screen: Screen, scope: str, answer: tuple[cache.Explanation, cache.Distribution], range_: tuple[int, int] | None
+) -> None:
+    shown, binned = answer
     ticks = (binned.ticks[0].tolist(), [cache.number(score) for score in binned.ticks[1]])
     brushed = (float(binned.edges[range_[0]]), float(binned.edges[range_[1]])) if range_ else None
-    figure = charts.distribution(binned.edges, binned.counts, ticks, _marks(shown, binned), brushed)
+    figure = charts.distribution(binned.edges, binned.counts, ticks, _marks(screen, shown, binned), brushed)
     key = f"distribution-{scope}"
     st.plotly_chart(
         figure,
@@ -44,12 +47,14 @@ def _chart(scope: str, shown: cache.Explanation, binned: cache.Distribution, ran
     )
 
 
-def _marks(shown: cache.Explanation, binned: cache.Distribution) -> list[charts.Mark]:
-    marks = []
+def _marks(screen: Screen, shown: cache.Explanation, binned: cache.Distribution) -> list[charts.Mark]:
+    marks, keys = [], cache.frame(screen.folder, "train")["key"]
     for side, kept in on_screen(shown).items():
         places = binned.axis.to_axis(shown.values[kept])
         marks += [
-            charts.Mark(float(x), side, f"train {i}: {cache.signed(float(shown.values[i]), shown.unit)}")
+            charts.Mark(
+                float(x), side, f"{cache.plain(keys.iloc[i])}: {cache.signed(float(shown.values[i]), shown.unit)}"
+            )
             for x, i in zip(places, kept, strict=True)
         ]
     return marks

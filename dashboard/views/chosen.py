@@ -7,7 +7,7 @@ from dataclasses import asdict
 import streamlit as st
 
 from dashboard import cache, state
-from dashboard.components import bars, table_row, text
+from dashboard.components import bars, facts, table_row, text
 from dashboard.components.labels import safe
 from dashboard.views.shell import Screen
 
@@ -26,6 +26,8 @@ def draw(screen: Screen) -> None:
         _verdict(screen, example)
         _content(screen, example)
         _probabilities(screen, example)
+        if example.metadata:
+            facts.draw(cache.facts(example.metadata), ("Metadata", "Value"), key=f"chosen-facts-{example.id}")
     _target(screen, example)
 
 
@@ -37,15 +39,12 @@ def _name(screen: Screen, example: cache.Example) -> None:
 
 
 def _verdict(screen: Screen, example: cache.Example) -> None:
-    names = screen.class_names
-    truth, guess = (cache.class_name(value, names) for value in (example.label, example.prediction))
+    truth, guess = cache.said(example, screen.class_names), cache.said(example, screen.class_names, "prediction")
     loss = f"loss {cache.number(example.loss)}"
-    if screen.is_classification:
-        right = example.label == example.prediction
-        st.text(
-            f"{'✓ right' if right else '✗ wrong'}: true label {truth}, predicted {guess}; {loss}",
-            width="stretch",
-        )
+    if screen.has_verdicts:
+        right = cache.is_right(example)
+        label = "true label" if screen.is_classification else "true labels"
+        st.text(f"{'✓ right' if right else '✗ wrong'}: {label} {truth}, predicted {guess}; {loss}", width="stretch")
         return
     unit = screen.workspace.manifest.label_unit
     st.text(f"actual {truth}, predicted {guess}{f' {cache.plain(unit)}' if unit else ''}; {loss}", width="stretch")
@@ -66,15 +65,16 @@ def _probabilities(screen: Screen, example: cache.Example) -> None:
     shares = example.probabilities or []
     if not shares:
         return
-    order = sorted(range(len(shares)), key=lambda i: -shares[i])
-    kept = order[:MOST_PROBABILITIES]
-    kept += [] if int(example.label) in kept else [int(example.label)]
+    names = screen.workspace.manifest.names
+    kept = sorted(range(len(shares)), key=lambda i: -shares[i])[:MOST_PROBABILITIES]
+    truth = [int(example.label)] if screen.is_classification else []
+    kept += [i for i in truth if i not in kept]
     rows = [
         bars.Bar(
-            name=cache.plain(screen.class_names[i]) + (" (true)" if i == example.label else ""),
+            name=cache.plain(names[i]) + (" (true)" if i in truth else ""),
             value=cache.percent(shares[i]),
             width=shares[i],
-            strong=i == example.label,
+            strong=i in truth,
             side="",
         )
         for i in kept
@@ -84,8 +84,8 @@ def _probabilities(screen: Screen, example: cache.Example) -> None:
 
 def _target(screen: Screen, example: cache.Example) -> None:
     manifest = screen.workspace.manifest
-    names = [cache.plain(name) for name in manifest.class_names]
-    truth, guess = (cache.class_name(value, manifest.class_names) for value in (example.label, example.prediction))
+    names = [cache.plain(name) for name in manifest.names]
+    truth, guess = cache.said(example, screen.class_names), cache.said(example, screen.class_names, "prediction")
     options = cache.choices(manifest.kind, names, truth, guess)
     if len(options.measures) == 1 and not options.classes:
         return
@@ -104,7 +104,7 @@ def _target(screen: Screen, example: cache.Example) -> None:
         with right:
             control = state.control("of", of if of in options.classes else "true")
             st.selectbox(
-                "of class",
+                {"multilabel": "of label", "multioutput": "of value"}.get(manifest.kind, "of class"),
                 list(options.classes),
                 key=control,
                 format_func=options.classes.__getitem__,

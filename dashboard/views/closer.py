@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from functools import partial
 
+import numpy as np
 import streamlit as st
 
-from dashboard import cache
+from dashboard import cache, state
 from dashboard.components import boundary, charts, ranking
-from dashboard.views import brush, compare
+from dashboard.views import brush, compare, metadata
 from dashboard.views.shell import Screen
 
 
@@ -46,9 +48,10 @@ def _concentration(screen: Screen) -> None:
 
 def _table(screen: Screen) -> None:
     shown = _shown(screen)
-    make = partial(cache.ranking_table, shown, cache.frame(screen.folder, "train"), screen.class_names)
-    ranking.draw(make(), shown.unit, 420, "Influence of every training example on this prediction")
-    name = f"{screen.folder.name}-test-{shown.test_id}-{screen.target}.csv"
+    kept = _restricted(screen, shown)
+    make = partial(cache.ranking_table, shown, cache.frame(screen.folder, "train"), screen.class_names, kept)
+    ranking.draw(make(), shown.unit, 420, "Influence of the training examples on this prediction")
+    name = f"{screen.folder.name}-test-{shown.test_id}-{screen.target}{'' if kept is None else '-filtered'}.csv"
     st.download_button(
         "Download as CSV",
         data=lambda: cache.ranking_csv(make()),
@@ -57,3 +60,21 @@ def _table(screen: Screen) -> None:
         on_click="ignore",
         key="download",
     )
+
+
+def _restricted(screen: Screen, shown: cache.Explanation) -> np.ndarray | None:
+    """Which training examples pass the filters on their metadata, said with their share; None if none is set."""
+    if not cache.columns(screen.folder, "train"):
+        return None
+    asked = state.conditions("train")
+    with st.container(horizontal=True, vertical_alignment="center", key="train-filters"):
+        with st.popover(f"Filter by metadata ({len(asked)})" if asked else "Filter by metadata", key="train-metadata"):
+            metadata.draw(screen, "train")
+            clear = partial(state.clear_conditions, "train")
+            st.button("Clear filters", on_click=clear, key="clear-train-filters", disabled=not asked)
+        if not asked:
+            return None
+        where = [asdict(one) for one in asked]
+        kept = cache.trained_on(screen.folder, where)
+        st.text(cache.group_sentence(shown, kept, cache.filters_said(screen.folder, where=where)), width="stretch")
+    return kept

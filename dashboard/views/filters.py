@@ -8,6 +8,7 @@ from functools import partial
 import streamlit as st
 
 from dashboard import cache, state
+from dashboard.views import metadata
 from dashboard.views.shell import Screen
 
 OUTCOMES = {"all": "All", "wrong": "Wrong", "right": "Right"}
@@ -18,7 +19,7 @@ ANY = -1  # stands for no class in a menu
 def draw(screen: Screen) -> None:
     """What is always visible, and the rest behind one button that says how many filters are on."""
     with st.container(horizontal=True, vertical_alignment="center", key="filters"):
-        if screen.is_classification:
+        if screen.has_verdicts:
             control = state.control("outcome", state.filters().outcome)
             st.segmented_control(
                 "Outcome",
@@ -32,7 +33,11 @@ def draw(screen: Screen) -> None:
         n = _n_hidden()
         with st.popover(f"Filters ({n})" if n else "Filters", key="more-filters"):
             _more(screen)
-    orders = [order for order in ORDERS if screen.is_classification or order != "confidence"]
+
+
+def order(screen: Screen) -> None:
+    """In which order the list is."""
+    orders = [name for name in ORDERS if screen.is_classification or name != "confidence"]
     control = state.control("sort", state.filters().sort)
     st.selectbox(
         "Order",
@@ -55,6 +60,7 @@ def _more(screen: Screen) -> None:
         st.slider("Confidence", 0.0, 1.0, step=0.01, key=control, on_change=_set_confidence)
     elif screen.is_regression:
         _error_slider(screen)
+    metadata.draw(screen, "test")
     st.button("Clear filters", on_click=state.clear_filters, key="clear-filters", disabled=not _n_hidden())
 
 
@@ -99,4 +105,4 @@ def _set_confidence() -> None:
 def _n_hidden() -> int:
     now = state.filters()
     ranges = (now.low > 0 or now.high < 1, now.least_error > 0, bool(now.search.strip()))
-    return sum([now.true is not None, now.predicted is not None, *ranges])
+    return sum([now.true is not None, now.predicted is not None, *ranges]) + len(now.where)

@@ -100,6 +100,8 @@ GLOSSARY = """
 - **Overlap:** how many of the strongest examples of one run are among the strongest of another.
 - **Leave-one-out:** fitting again without one example: what a score predicts.
 - **Slope:** of a line through actual against predicted changes; 1 is right in size, above 1 means predicted too small.
+- **Metadata:** columns that you gave with the examples and the model need not know. Each is a filter.
+- **Slice:** filters saved under a name. Everybody who opens this workspace can choose it; it finds what fits it now.
 - **Solved:** predictions whose scores are stored in this workspace. *To do* in the list is solved when you pick it;
   *none* needs the project's code, given by `influence open DIR --project FILE`; *failed* was tried without reaching an
   answer, and says why when you pick it.

@@ -68,12 +68,12 @@ def _start_here(screen: shell.Screen) -> None:
     left, right = st.columns(2, gap="large")
     with left:
         found = cache.surprising(screen.folder, screen.run.id)
-        title = "Most surprising wrong predictions" if screen.is_classification else "Largest errors"
+        title = "Most surprising wrong predictions" if screen.has_verdicts else "Largest errors"
         deck = cards.Deck(title, "", found, "No solved prediction is wrong.", noun="test example")
         cards.draw(deck, "deck-surprising", partial(_explain, "deck-surprising"))
     with right:
         harm = cache.harmful(screen.folder, screen.run.id)
-        what = "wrong prediction" if screen.is_classification else "large error"
+        what = "wrong prediction" if screen.has_verdicts else "large error"
         note = f"added up over {cache.count(harm.n_wrong, what, f'{what}s')}"
         deck = cards.Deck("Training examples that harm them most", note, harm.cards, "None does.")
         cards.draw(deck, "deck-harmful", partial(_open, "deck-harmful"))

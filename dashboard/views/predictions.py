@@ -9,7 +9,7 @@ import streamlit as st
 
 from dashboard import cache, state
 from dashboard.components import test_list
-from dashboard.views import filters
+from dashboard.views import filters, slices
 from dashboard.views.shell import Screen
 
 
@@ -17,6 +17,8 @@ def draw(screen: Screen) -> None:
     """Filters, Previous and Next, and one page of the list."""
     filters.draw(screen)
     ids = cache.listed(screen.folder, **asdict(state.filters()))
+    slices.draw(screen)
+    filters.order(screen)
     _steps(screen, ids)
     if not ids:
         st.text("No prediction passes these filters.")

@@ -19,6 +19,9 @@ def draw(screen: Screen, shown: cache.Explanation) -> None:
             return
         picked = state.picked()
         st.text(_invitation(picked), width="stretch")
+        if picked:
+            keys = cache.frame(screen.folder, "train")["key"].iloc[picked[: cache.MOST_REMOVED]]
+            st.text(f"Ticked: {', '.join(cache.plain(key) for key in keys)}", width="stretch")
         can = 0 < len(picked) <= cache.MOST_REMOVED
         st.button(
             "Refit without them",
@@ -28,7 +31,7 @@ def draw(screen: Screen, shown: cache.Explanation) -> None:
             on_click=state.ask_refit,
             key="refit-button",
         )
-        if can and state.refit_asked() == (state.place(), tuple(picked)):
+        if can and state.is_refit_asked():
             _result(screen, shown, tuple(picked))
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 
 import streamlit as st
 
 from dashboard import cache, state
 from dashboard.components import boundary, empty, header, style
+from dashboard.views import slice_link
 
 
 @dataclass(frozen=True)
@@ -41,8 +42,13 @@ class Screen:
         return self.workspace.manifest.kind == "regression"
 
     @property
-    def is_classification(self) -> bool:
+    def has_verdicts(self) -> bool:
         """Whether predictions are right or wrong."""
+        return cache.has_verdicts(self.workspace.manifest.kind)
+
+    @property
+    def is_classification(self) -> bool:
+        """Whether an example has one class."""
         return self.workspace.manifest.kind == "classification"
 
 
@@ -70,9 +76,16 @@ def _open() -> Screen | None:
         return None
     workspace = cache.workspace(folder)
     run = workspace.run(place.run or None)
-    test_id = place.test if place.test is not None else cache.first_test(folder, run.id)
+    slice_link.follow(folder)
+    test_id = place.test if place.test is not None else _first(folder, run.id)
     state.settle(workspace=folder.name, run=run.id, test=test_id)
     return Screen(folder, workspace, run, test_id, place.target)
+
+
+def _first(folder: cache.Folder, run_id: str) -> int | None:
+    """The prediction that a link without one opens on: of its slice, if it has one."""
+    ids = cache.listed(folder, **asdict(state.filters())) if state.place().slice else []
+    return ids[0] if ids else cache.first_test(folder, run_id)
 
 
 def _header(screen: Screen) -> None:

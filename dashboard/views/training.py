@@ -7,7 +7,7 @@ from functools import partial
 import streamlit as st
 
 from dashboard import cache, state
-from dashboard.components import boundary, cards, table_row, text
+from dashboard.components import boundary, cards, facts, table_row, text
 from dashboard.components.labels import safe
 from dashboard.views.shell import Screen
 
@@ -32,7 +32,7 @@ def _draw(screen: Screen) -> None:
 def _beside(screen: Screen, example: cache.Example) -> None:
     test = screen.workspace.test[screen.test_id] if screen.test_id is not None else None
     st.markdown(f"**{safe(example.key)}**")
-    label, guess = (cache.class_name(value, screen.class_names) for value in (example.label, example.prediction))
+    label, guess = cache.said(example, screen.class_names), cache.said(example, screen.class_names, "prediction")
     st.text(
         f"train {example.id}; label {label}; the model predicts {guess}; loss {cache.number(example.loss)}",
         width="stretch",
@@ -48,7 +48,15 @@ def _beside(screen: Screen, example: cache.Example) -> None:
         table_row.draw(
             lines, ("Training example", "This prediction"), cache.COLUMNS_SHOWN, f"training-row-{example.id}"
         )
+    _facts(example, test)
     _tick(example.id)
+
+
+def _facts(example: cache.Example, test: cache.Example | None) -> None:
+    if example.metadata:
+        titles = ("Metadata", "Training example", "This prediction")[: 3 if test else 2]
+        lines = cache.facts(example.metadata, test.metadata if test else None)
+        facts.draw(lines, titles, key=f"training-facts-{example.id}")
 
 
 def _pictures(screen: Screen, example: cache.Example, test: cache.Example | None) -> None:

@@ -23,7 +23,7 @@ from influence_core.predictions import predict
 from influence_core.project import Project
 from influence_core.report import FitReport, largest_residual
 from influence_core.store.describe import describe, fingerprint, solve_order, view_of
-from influence_core.store.examples import write_examples
+from influence_core.store.examples import is_named_alike, write_examples
 from influence_core.store.files import drop_damaged, explained, write_sums
 from influence_core.store.manifest import Manifest, ReportRecord, RunRecord, read_record, write_record
 from influence_core.store.progress import Report, Ticker, within
@@ -113,7 +113,7 @@ class _Builder:
             with Ticker(f"Predictions on the {split} set", self.progress) as tick:
                 seen = predict(self.fit.model, project, split)
                 order = solve_order(project, seen)  # the last split is the test set
-                if not (folder / f"{split}.arrow").is_file():
+                if not is_named_alike(folder / f"{split}.arrow", project, split):
                     write_examples(folder / f"{split}.arrow", project, split, seen, view)
                 tick(1, 1)
         write_sums(folder)

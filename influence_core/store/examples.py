@@ -19,11 +19,12 @@ from influence_core.errors import DamagedWorkspaceError, ProjectError, UnknownNa
 from influence_core.predictions import Predictions
 from influence_core.project import Project, Split
 from influence_core.store.files import check_sum, write
+from influence_core.store.metadata import META, metadata_columns
 from influence_core.store.verdicts import verdicts
 from influence_core.views import View
 
+CHEAP = ("id", "key", "label", "prediction", "loss", "confidence", "correct")
 TEXTS = ("label_text", "prediction_text")  # columns of the kinds of task whose labels are no single number
-META = "meta: "  # prefix of metadata columns
 CHUNK = 4096
 
 
@@ -75,8 +76,16 @@ class ExampleTable:
         return Example(**plain, **shown, row=table, metadata=metadata)
 
     def frame(self) -> pd.DataFrame:
-        """The cheap columns as a data frame: id, key, label, prediction, loss, confidence, correct, metadata."""
-        return self._frame.copy(deep=False)
+        """The cheap columns as a data frame: id, key, label, prediction, loss, confidence, correct, metadata.
+
+        A metadata column that is called as one of ours is called ``meta: label`` here.
+        """
+        metadata = self._metadata.rename(columns={name: META + name for name in CHEAP})
+        return pd.concat([self._numbers, metadata], axis=1)
+
+    def metadata(self) -> pd.DataFrame:
+        """The user's own columns under their own names, one row an example."""
+        return self._metadata.copy(deep=False)
 
     def search(self, words: str) -> np.ndarray:
         """Ids of the examples whose key or text contains the words, whatever their case."""
@@ -96,26 +105,46 @@ class ExampleTable:
             raise DamagedWorkspaceError(msg) from error
 
     @cached_property
-    def _frame(self) -> pd.DataFrame:
-        cheap = ["id", "key", "label", "prediction", "loss", "confidence", "correct"]
-        cheap += [name for name in TEXTS if name in self._table.column_names]
-        metadata = [name for name in self._table.column_names if name.startswith(META)]
-        frame: pd.DataFrame = self._table.select(cheap + metadata).to_pandas()
-        return frame.rename(columns={name: name.removeprefix(META) for name in metadata})
+    def _numbers(self) -> pd.DataFrame:
+        texts = [name for name in TEXTS if name in self._table.column_names]
+        frame: pd.DataFrame = self._table.select([*CHEAP, *texts]).to_pandas()
+        return frame
+
+    @cached_property
+    def _metadata(self) -> pd.DataFrame:
+        names = [name for name in self._table.column_names if name.startswith(META)]
+        frame: pd.DataFrame = self._table.select(names).to_pandas()
+        frame.columns = pd.Index([name.removeprefix(META) for name in names], dtype=object)
+        return frame if names else pd.DataFrame(index=range(len(self)))
+
+
+def is_named_alike(path: Path, project: Project, split: Split) -> bool:
+    """Whether a table that was written has the project's keys and metadata, which no fingerprint covers."""
+    try:
+        with pa.memory_map(str(path)) as source:
+            table = pa.ipc.open_file(source).read_all()
+            metadata = [name for name in table.column_names if name.startswith(META)]
+            return bool(table.select(["key", *metadata]).equals(pa.table(_named(project, split))))
+    except (pa.ArrowInvalid, OSError, KeyError):
+        return False
+
+
+def _named(project: Project, split: Split) -> dict[str, pa.Array]:
+    """What the user calls the examples and knows of them."""
+    return {"key": pa.array(project.keys(split), pa.string()), **metadata_columns(project.metadata(split))}
 
 
 def write_examples(path: Path, project: Project, split: Split, seen: Predictions, view: View) -> None:
     """Write one split's table."""
     n = len(seen.losses)
-    columns = {**verdicts(seen, project), **_shown(view, split, n)}
-    metadata = project.train_metadata if split == "train" else project.test_metadata
+    named = _named(project, split)
     columns = {
         "id": pa.array(range(n), pa.int64()),
-        "key": pa.array(project.keys(split), pa.string()),
-        **columns,
+        "key": named.pop("key"),
+        **verdicts(seen, project),
+        **_shown(view, split, n),
+        **named,
     }
-    if metadata is not None:
-        columns |= {META + str(name): pa.Array.from_pandas(metadata[name]) for name in metadata.columns}
     table = pa.table(columns)
 
     def content(temporary: Path) -> None:

@@ -1,3 +1,15 @@
+function difference(row) {
+  const change = make("span", "change");
+  if (row.symbol === "▲" || row.symbol === "▼") {
+    const mark = sign(row.symbol === "▲" ? "positive" : "negative");
+    mark.setAttribute("class", row.symbol === "▲" ? "up" : "down");
+    change.append(mark, make("span", "", row.said.slice(2)));
+  } else change.append(make("span", "", row.said));
+  const last = make("td");
+  last.append(change);
+  return last;
+}
+
 export default function ({ data, parentElement }) {
   const table = make("table");
   const head = make("tr");
@@ -10,15 +22,9 @@ export default function ({ data, parentElement }) {
   const cell = (text) => make("td", text === "missing" ? "user missing" : "user", text);
   for (const row of data.rows) {
     const line = make("tr");
-    const change = make("span", "change");
-    if (row.symbol === "▲" || row.symbol === "▼") {
-      const mark = sign(row.symbol === "▲" ? "positive" : "negative");
-      mark.setAttribute("class", row.symbol === "▲" ? "up" : "down");
-      change.append(mark, make("span", "", row.said.slice(2)));
-    } else change.append(make("span", "", row.said));
-    const last = make("td");
-    last.append(change);
-    line.append(cell(row.column), cell(row.value), cell(row.other), last);
+    line.append(cell(row.column), cell(row.value));
+    if ("other" in row) line.append(cell(row.other));
+    if ("said" in row) line.append(difference(row));
     table.append(line);
   }
   const scroll = make("div", "scroll");
