@@ -11,14 +11,30 @@ import os
 import shlex
 import sys
 import traceback
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from dashboard.options import (
+    Code,
+    Curvature,
+    Damping,
+    Folder,
+    Format,
+    ListForm,
+    ListFormat,
+    Measure,
+    Method,
+    Modality,
+    NoBrowser,
+    Port,
+    ProjectName,
+    RunId,
+    Source,
+)
 from dashboard.services import address as address_service
-from dashboard.services import catalogue, demos, faults, serve
+from dashboard.services import catalogue, demos, faults, serve, templates
 from dashboard.terminal import Steps, explained, say, show
 
 STOPPED = "Stopped; what is done is kept, and the same command goes on from there."
@@ -30,56 +46,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-
-
-class Method(StrEnum):
-    """``auto`` takes the first method that serves the model."""
-
-    auto = "auto"
-    exact = "exact"
-    lissa = "lissa"
-    cg = "cg"
-
-
-class Curvature(StrEnum):
-    """Which curvature is inverted."""
-
-    hessian = "hessian"
-    gauss_newton = "gauss-newton"
-
-
-class Measure(StrEnum):
-    """What is measured of a prediction."""
-
-    loss = "loss"
-    logit = "logit"
-    margin = "margin"
-    value = "value"
-
-
-class Format(StrEnum):
-    """How an explanation is written."""
-
-    table = "table"
-    json = "json"
-    csv = "csv"
-
-
-class ListFormat(StrEnum):
-    """How a list is written."""
-
-    table = "table"
-    json = "json"
-
-
-Folder = Annotated[Path, typer.Argument(metavar="DIR", help="A workspace.", show_default=False)]
-Code = Annotated[
-    str | None, typer.Option(metavar="PROJECT", help="The code that made it: allows solves and refits to run it.")
-]
-Damping = Annotated[float | None, typer.Option(metavar="X", help="Added to the curvature; 0 or more.")]
-RunId = Annotated[str | None, typer.Option("--run", metavar="ID", help="A run; the newest by default.")]
-Port = Annotated[int | None, typer.Option(min=1, max=65535, help="8501 or any free one by default.")]
-NoBrowser = Annotated[bool, typer.Option("--no-browser", help="Print the link only.")]
 
 
 # --- the command --------------------------------------------------------------------------------------------
@@ -144,8 +110,40 @@ def demo(
 
 
 @app.command()
+def init(
+    file: Annotated[Path, typer.Argument(metavar="FILE.py", help="The new file.", show_default=False)],
+    source: Annotated[Source, typer.Option("--from", help="What the model is made with.")] = Source.torch,
+    modality: Annotated[
+        Modality | None, typer.Option(help="What an example is.", show_default="the usual one of --from")
+    ] = None,
+) -> None:
+    """Write a project file to put your own data and model into; it runs as it stands."""
+    template = templates.Template.choose(source.value, modality and modality.value)
+    template.write(file)
+    say(f"{file} is a project of {template.words}, and runs as it stands. Put your own data and model into it.")
+    say(f"Next: `influence check {shlex.quote(str(file))}`")
+
+
+@app.command()
+def check(project: ProjectName, form: ListForm = ListFormat.table) -> None:
+    """Try on a few rows everything that a build needs, and say what is wrong and how to mend it."""
+    with Steps() as steps:
+        from dashboard.services import check as checking
+
+        found = checking.check(project, steps)
+    if form is ListFormat.json:
+        typer.echo(found.as_json())
+    else:
+        show(found.as_table())
+    if not found.would_build:
+        say(f"Mend the problems, then run `influence check {shlex.quote(project)}` again.")
+        raise typer.Exit(2)
+    say(f"Next: `influence build {shlex.quote(project)} --out my-workspace`")
+
+
+@app.command()
 def build(
-    project: Annotated[str, typer.Argument(metavar="PROJECT", help="A demo's name, or FILE.py[:ATTRIBUTE].")],
+    project: ProjectName,
     out: Annotated[Path, typer.Option(metavar="DIR", help="The workspace; an unfinished one is gone on with.")],
     method: Annotated[Method, typer.Option(help="How influence is computed.")] = Method.auto,
     damping: Damping = None,
@@ -190,7 +188,8 @@ def open_workspace(
         say(f"Warning: everyone who can reach {host} can read this workspace; there is no password.")
     from dashboard.services import inventory
 
-    inventory.checked(folder, project)
+    with Steps() as steps:
+        inventory.checked(folder, project, steps)
     _serve(folder, address, project=project or "", no_browser=no_browser)
 
 
@@ -249,7 +248,7 @@ def scores(
 
 @app.command()
 def methods(
-    form: Annotated[ListFormat, typer.Option("--format", help="How it is written.")] = ListFormat.table,
+    form: ListForm = ListFormat.table,
 ) -> None:
     """List the methods, what they cost and where they end."""
     from dashboard.services import inventory

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import errno
 import sys
+import time
 from typing import TYPE_CHECKING
 
 import typer
 from rich.console import Console, RenderableType
-from rich.progress import BarColumn, Progress, TaskID, TextColumn
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn
+from rich.text import Text
 
 from dashboard.services import faults
 
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from dashboard.services.builds import Progress as Step
 
 UNUSABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT)
+LONG = 10.0  # seconds of a step whose end is said where there is no bar
 FILE_WIDTH = 160  # columns of a table that goes to a file or a pipe
 
 
@@ -49,18 +52,33 @@ def show(result: RenderableType) -> None:
     Console(file=sys.stdout, width=width, markup=False, emoji=False, highlight=False).print(result)
 
 
+class Clock(ProgressColumn):
+    """The seconds left of a step, or how long it has been running: an import of the user's code knows no end."""
+
+    max_refresh = 0.5
+
+    def render(self, task: Task) -> Text:
+        """What stands at the end of a line."""
+        if task.finished:
+            return Text("done")
+        left = task.fields["left"]
+        return Text(f"{task.elapsed or 0:.0f} s so far" if left is None else f"{left:.0f} s left")
+
+
 class Steps:
-    """Progress on standard error: bars with the time left in a terminal, one line a step elsewhere."""
+    """Progress on standard error: bars with seconds in a terminal, one line a step and the long ones' end elsewhere."""
 
     def __init__(self) -> None:
         console = Console(stderr=True, markup=False, emoji=False, highlight=False)
         columns = (
             TextColumn("{task.description}", markup=False),
             BarColumn(),
-            TextColumn("{task.fields[left]}"),
+            Clock(),
         )
         self.bars = Progress(*columns, console=console, disable=not console.is_terminal)
         self.tasks: dict[str, TaskID] = {}
+        self.ended: set[TaskID] = set()
+        self.begun = 0.0
 
     def __enter__(self) -> Steps:
         self.bars.start()
@@ -72,14 +90,17 @@ class Steps:
     def __call__(self, step: Step) -> None:
         """Show where a build is."""
         if step.stage not in self.tasks:
-            self.tasks[step.stage] = self.bars.add_task(step.stage, left="")
+            self.tasks[step.stage] = self.bars.add_task(step.stage, left=None)
+            self.begun = time.monotonic()
             if self.bars.disable:
                 self.say(f"{step.stage} ...")
-        left = "" if step.seconds_left is None else f"{step.seconds_left:.0f} s left"
-        finished = step.done == step.total
-        self.bars.update(
-            self.tasks[step.stage], completed=step.done, total=step.total, left="done" if finished else left
-        )
+        task, finished = self.tasks[step.stage], step.done == step.total
+        seconds = time.monotonic() - self.begun
+        if finished and self.bars.disable and seconds > LONG and task not in self.ended:
+            self.say(f"{step.stage} took {seconds:.0f} s.")
+        if finished:
+            self.ended.add(task)
+        self.bars.update(task, completed=step.done, total=step.total, left=step.seconds_left)
 
     def say(self, message: str) -> None:
         """A message above the bars."""

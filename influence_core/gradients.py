@@ -19,6 +19,7 @@ from torch.utils._pytree import tree_map
 from influence_core.attention import plain_attention
 from influence_core.parameters import ParameterVector
 from influence_core.project import Dataset, Project, batches, cast
+from influence_core.replay import Replayed, own, replaying
 from influence_core.target import Target
 from influence_core.task import Batch, Task, loss_curvature
 from influence_core.user_model import private_copy
@@ -35,6 +36,7 @@ class FunctionalModel:
         vector: Names and shapes of the attributed parameters.
         theta: Their trained values, shape ``(p,)``.
         dtype: Precision of everything computed here.
+        trunk: Frozen modules that are answered from store on batches that carry their outputs (``trunk.py``).
     """
 
     module: nn.Module
@@ -42,6 +44,7 @@ class FunctionalModel:
     vector: ParameterVector
     theta: Tensor
     dtype: torch.dtype
+    trunk: tuple[Replayed, ...] = ()
 
     @classmethod
     def of(cls, project: Project, dtype: torch.dtype = torch.float64) -> FunctionalModel:
@@ -64,12 +67,12 @@ class FunctionalModel:
         def model(*args: Any, **kwargs: Any) -> Any:
             return functional_call(self.module, self.vector.unflatten(theta), args, kwargs)
 
-        with plain_attention():
-            return self.task.outputs(model, batch)
+        with plain_attention(), replaying(batch, self.trunk) as plain:
+            return self.task.outputs(model, plain)
 
     def losses(self, theta: Tensor, batch: Batch) -> Tensor:
         """Training losses, shape ``(batch,)``."""
-        return self.task.losses(self.outputs(theta, batch), batch)
+        return self.task.losses(self.outputs(theta, batch), own(batch))
 
     def penalty(self, theta: Tensor) -> Tensor:
         """The regulariser, a scalar; parameters that are not attributed are constants in it."""
@@ -84,7 +87,7 @@ class FunctionalModel:
         """Gradient of each example's measurement, shape ``(batch, p)``."""
 
         def measure(theta: Tensor, one: Batch) -> Tensor:
-            return self.task.measurements(self.outputs(theta, one), one, target)[0]
+            return self.task.measurements(self.outputs(theta, one), own(one), target)[0]
 
         return self._per_example(grad(measure), batch)
 
@@ -105,7 +108,7 @@ class FunctionalModel:
 
     def output_curvature(self, batch: Batch) -> Tensor:
         """Second derivative of each loss by the outputs, shape ``(batch, outputs, outputs)``."""
-        return loss_curvature(self.task, self.outputs(self.theta, batch), batch)
+        return loss_curvature(self.task, self.outputs(self.theta, batch), own(batch))
 
     def directional_losses(self, batch: Batch, directions: Tensor) -> Tensor:
         """Derivative of each example's loss along each direction, one forward-mode pass a direction.
@@ -133,7 +136,7 @@ class FunctionalModel:
         One forward-mode pass, the loss's own curvature, one reverse pass a direction (Schraudolph 2002).
         """
         outputs, pull = vjp(lambda theta: self.outputs(theta, batch), self.theta)[:2]
-        slopes = grad(lambda z: self.task.losses(z, batch).sum())
+        slopes = grad(lambda z: self.task.losses(z, own(batch)).sum())
 
         def product(direction: Tensor) -> Tensor:
             moved = jvp(lambda theta: self.outputs(theta, batch), (self.theta,), (direction,))[1]

@@ -12,7 +12,8 @@ from torch.utils._pytree import tree_leaves
 
 from influence_core.errors import InfluenceError, ProjectError
 from influence_core.gradients import FunctionalModel
-from influence_core.project import Project, Split
+from influence_core.project import Dataset, Project, Split
+from influence_core.replay import own
 from influence_core.task import (
     Batch,
     ClassificationTask,
@@ -44,13 +45,14 @@ class Predictions:
     weights: Tensor
 
 
-def predict(
+def predict(  # noqa: PLR0913  (what is run, and three things that are usually all of it)
     model: FunctionalModel,
     project: Project,
     split: Split,
     *,
     ids: Sequence[int] | None = None,
     capture: nn.Module | None = None,
+    data: Dataset | None = None,
 ) -> Predictions:
     """Run the model over a split.
 
@@ -60,15 +62,17 @@ def predict(
         split: Train or test.
         ids: The rows to run; all if absent.
         capture: A layer of ``model.module`` whose input is kept.
+        data: The split's rows where they are at hand in memory, with what a frozen trunk made of them.
 
     Raises:
         ProjectError: If rows, labels, outputs and task do not fit together; the first such row is named.
     """
     parts: list[tuple[Tensor, ...]] = []
-    for rows, batch in model.batches(project.split(split), BATCH, ids):
+    for rows, given in model.batches(data or project.split(split), BATCH, ids):
+        batch = own(given)
         _check_inputs(split, rows, batch)
         captured: list[Tensor] = [torch.empty(len(rows), 0, dtype=model.dtype)]
-        outputs = _outputs(model, batch, captured, capture)
+        outputs = _outputs(model, given, captured, capture)
         labels = inputs_and_labels(batch)[1]
         check_outputs(project, split, rows, outputs, labels)
         _check_losses(project, split, rows, outputs, batch)

@@ -151,7 +151,7 @@ def batches(dataset: Dataset, size: int, ids: Sequence[int] | None = None) -> It
     """Row ids and their collated batch, in order.
 
     Raises:
-        ProjectError: If the rows cannot be put into one batch.
+        ProjectError: If a row cannot be read, or the rows cannot be put into one batch.
     """
     order = list(range(len(dataset)) if ids is None else ids)
     for start in range(0, len(order), size):
@@ -159,9 +159,27 @@ def batches(dataset: Dataset, size: int, ids: Sequence[int] | None = None) -> It
         if isinstance(dataset, Stacked):
             yield rows, dataset.take(rows)
             continue
+        read = [read_row(dataset, i) for i in rows]
         try:
-            yield rows, default_collate([dataset[i] for i in rows])
+            batch = default_collate(read)
         except (RuntimeError, TypeError) as error:
             reason = str(error).splitlines()[0]
             msg = f"Rows {rows[0]} to {rows[-1]} cannot be put into one batch; give every row one shape ({reason})."
             raise ProjectError(msg) from error
+        yield rows, batch
+
+
+def read_row(dataset: Dataset, index: int) -> Any:
+    """One example; whatever the user's code raises, such as for a corrupt image, is said with the row.
+
+    Raises:
+        ProjectError: If it cannot be read.
+    """
+    try:
+        return dataset[index]
+    except ProjectError:
+        raise
+    except Exception as error:
+        reason = str(error).splitlines()[0] if str(error) else "no message"
+        msg = f"Row {index} cannot be read ({type(error).__name__}: {reason.rstrip('.')}); mend it or leave it out."
+        raise ProjectError(msg) from error

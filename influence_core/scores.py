@@ -15,9 +15,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import pandas as pd
 import torch
 from torch import Tensor
 
+from influence_core.errors import MethodError
 from influence_core.report import SolveReport
 from influence_core.target import Target
 
@@ -105,6 +107,32 @@ class InfluenceScores:
     def bottom(self, test_id: int, k: int) -> list[Ranked]:
         """At most k examples with a negative score, most negative first; ties by id."""
         return _ranked(self.of(test_id), k, sign=-1)
+
+    def frame(self, test_id: int, k: int | None = None) -> pd.DataFrame:
+        """The scores of one test example as a data frame, from the most positive to the most negative.
+
+        Args:
+            test_id: The test example.
+            k: Only the k most positive and the k most negative rows; all if absent.
+
+        Returns:
+            Columns ``train_id``; ``score``, in ``unit``; ``rank``, which counts from 1 within the positive and within
+            the negative scores, the strongest first, and is 0 where the score is 0.
+
+        Raises:
+            MethodError: If the solve did not reach an answer, whose order would mean nothing.
+        """
+        if not self.converged:
+            advice = self.solves[self.test_ids.index(test_id)].advice if self.solves else ""
+            msg = f"The solve did not reach an answer (residual {self.residual:.2g}), so nothing is ranked. {advice}"
+            raise MethodError(msg.strip())
+        n = self.n_train if k is None else k
+        top, bottom = self.top(test_id, n), self.bottom(test_id, n)
+        ranked = {one.train_id for one in (*top, *bottom)} if k is None else set(range(self.n_train))
+        rest = [Ranked(i, 0.0, 0) for i in range(self.n_train) if i not in ranked]
+        rows = [*top, *rest, *reversed(bottom)]
+        columns = {name: [getattr(row, name) for row in rows] for name in ("train_id", "score", "rank")}
+        return pd.DataFrame(columns).astype({"train_id": int, "score": float, "rank": int})
 
 
 def _ranked(row: Tensor, k: int, sign: int) -> list[Ranked]:

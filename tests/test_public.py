@@ -19,14 +19,22 @@ def blocks(document: str, language: str) -> list[str]:
 
 
 def test_the_readme_code_runs(tmp_path: Path) -> None:
-    """In a fresh process and an empty folder, as a newcomer would paste it."""
-    (code,) = blocks("README.md", "python")
-    assert len(code.strip().splitlines()) <= 20
+    """In a fresh process and an empty folder, one block after the other, as a newcomer would paste them."""
+    first, notebook = blocks("README.md", "python")
+    assert len(first.strip().splitlines()) <= 20
+    assert len(notebook.strip().splitlines()) <= 10
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=tmp_path, env=_environment(), capture_output=True, text=True, check=False
+        [sys.executable, "-c", first + notebook],
+        cwd=tmp_path,
+        env=_environment(),
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     assert "helpful" in done.stdout
+    assert re.search(r"train_id +score +rank +share +direction +key", done.stdout)
+    assert {"my-workspace", "strongest.html", "distribution.html"} == {path.name for path in tmp_path.iterdir()}
 
 
 def test_the_readme_names_the_two_commands_and_the_score() -> None:

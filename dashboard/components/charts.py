@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import plotly.graph_objects as go
 
-from dashboard.components.legend import COLOURS, SYMBOLS
+from dashboard.components.colours import COLOURS, SYMBOLS
 
 PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#808080")
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
@@ -83,6 +83,29 @@ def _add_marks(figure: go.Figure, marks: Sequence[Mark], side: str) -> None:
             "line": {"color": "#ffffff", "width": 1},
         },
     )
+
+
+def strongest(bars: Mapping[str, tuple[str, Sequence[str], Sequence[float]]], unit: str) -> go.Figure:
+    """The strongest examples of each side as bars; ``bars`` is side -> words, names of the examples, scores."""
+    figure = go.Figure()
+    names: list[str] = []
+    for side, (word, called, scores) in bars.items():
+        figure.add_bar(
+            x=list(scores),
+            y=list(range(len(names), len(names) + len(called))),  # not the names: two examples may share one
+            orientation="h",
+            name=escaped(word),
+            text=[escaped(name) for name in called],
+            textposition="none",
+            marker={"color": COLOURS[side], "pattern": {"shape": "" if side == "positive" else "/"}},
+            hovertemplate=f"%{{text}}<br>%{{x:.3g}} {escaped(unit)}<extra>{escaped(word)}</extra>",
+        )
+        names += [escaped(name) for name in called]
+    figure.add_vline(x=0, line={"color": "#808080", "width": 1})
+    figure.update_xaxes(title=f"score ({escaped(unit)})")
+    figure.update_yaxes(autorange="reversed", tickvals=list(range(len(names))), ticktext=names)
+    figure.update_layout(height=120 + 24 * max(len(names), 1), margin={"l": 10, "r": 10, "b": 10})
+    return figure
 
 
 def concentration(curves: Mapping[str, tuple[str, np.ndarray, np.ndarray]]) -> go.Figure:

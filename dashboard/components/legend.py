@@ -6,11 +6,6 @@ import streamlit as st
 
 from dashboard.components.browser import register
 
-POSITIVE = "#0072B2"
-NEGATIVE = "#D55E00"
-COLOURS = {"positive": POSITIVE, "negative": NEGATIVE}
-SYMBOLS = {"positive": "triangle-up", "negative": "triangle-down"}
-
 _MOUNT = register("legend")
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import plotly.graph_objects as go
 
 from dashboard.components.charts import escaped
-from dashboard.components.legend import COLOURS, SYMBOLS
+from dashboard.components.colours import COLOURS, SYMBOLS
 
 GREY = "#7B8794"
 LINE = "#CC79A7"  # of the palette, and seen among grey points in light and dark

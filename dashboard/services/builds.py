@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import sys
+import shutil
 from collections.abc import Callable, Mapping
-from contextlib import redirect_stdout
 from dataclasses import dataclass, field, fields, replace
 from itertools import count
 from pathlib import Path
@@ -14,6 +13,7 @@ import demo_models
 from dashboard.services import projects
 from dashboard.services.demos import DemoFolder
 from dashboard.services.inventory import check_files
+from dashboard.services.records.database import FILE as RECORDS
 from influence_core.errors import MethodError, WorkspaceError
 from influence_core.methods import METHODS, Exact, Method, auto
 from influence_core.project import Project
@@ -68,9 +68,7 @@ def build_order(order: Order, folder: Path, progress: Report) -> Workspace:
     Raises:
         InfluenceError: If the project, the method or the folder cannot be used; what is done is kept.
     """
-    progress(Progress("Data and model", 0, 1, None))
-    project = _loaded(order.project)
-    progress(Progress("Data and model", 1, 1, 0.0))
+    project = projects.loaded(order.project, progress)
     reference = _reference(order.project, folder)
     method = order.chosen_method(project)
     limit = order.test_limit or (None if method.name == Exact.name else SOLVED_FIRST)
@@ -84,11 +82,6 @@ def _reference(given: str, folder: Path) -> str:
     return UPLOAD if projects.is_upload(given) and Path(given).resolve() == folder.resolve() else ""
 
 
-def _loaded(reference: str) -> Project:
-    with redirect_stdout(sys.stderr):  # what the user's file prints is no result of ours
-        return projects.load_project(reference)
-
-
 def build_demo(demo: DemoFolder, progress: Report, say: Say) -> None:
     """Build a demo's workspace; one that is damaged or out of date is kept aside and a fresh one built.
 
@@ -96,15 +89,16 @@ def build_demo(demo: DemoFolder, progress: Report, say: Say) -> None:
         UnknownNameError: If there is no demo of that name.
         UnwritableWorkspaceError: If the user's data folder is read-only or the disk is full.
     """
-    progress(Progress("Data and model", 0, 1, None))
-    project = _loaded(demo.name)
-    progress(Progress("Data and model", 1, 1, 0.0))
+    project = projects.loaded(demo.name, progress)
     problem = demo.problem() or (_unusable(demo.path, project) if demo.path.exists() else None)
-    if problem:
-        aside = _set_aside(demo).name
-        say(f"The demo's workspace {problem}; it is kept as {aside}, and a fresh one is built.")
+    aside = _set_aside(demo) if problem else None
+    if aside is not None:
+        say(f"The demo's workspace {problem}; it is kept as {aside.name}, and a fresh one is built.")
     limit = demo_models.DEMOS[demo.name].test_limit
     build(project, demo.path, test_limit=limit, progress=progress, project_ref=f"{DEMO}{demo.name}")
+    if aside is not None and (aside / RECORDS).is_file():
+        with explained(demo.path):
+            shutil.copy2(aside / RECORDS, demo.path)  # what people saved goes on with the fresh one
     write_text(demo.note, demo.contents())
 
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-import sys
-from collections.abc import Iterable
-from contextlib import redirect_stdout, suppress
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from rich.console import Group
@@ -19,7 +18,7 @@ from dashboard.services.wording import count as counted
 from dashboard.services.wording import number, percent, plain
 from influence_core.errors import WorkspaceError
 from influence_core.methods import METHODS, Method
-from influence_core.store import Run, Workspace
+from influence_core.store import Progress, Run, Workspace
 from influence_core.store.files import SUMS, check_sum
 
 
@@ -34,7 +33,9 @@ def check_files(folder: Path) -> None:
             check_sum(sums.with_name(line.partition("  ")[2]))
 
 
-def checked(folder: Path, project: str | None = None) -> Workspace:
+def checked(
+    folder: Path, project: str | None = None, progress: Callable[[Progress], None] = lambda _: None
+) -> Workspace:
     """A workspace whose every file was compared with its digest, and its project with its fingerprint.
 
     Raises:
@@ -45,8 +46,7 @@ def checked(folder: Path, project: str | None = None) -> Workspace:
     check_files(folder)
     _ = len(workspace.train), len(workspace.test), [(run.record, run.report) for run in workspace.runs]
     if project is not None:
-        with redirect_stdout(sys.stderr):
-            projects.of_workspace(workspace, project)
+        projects.of_workspace(workspace, project, progress)
     return workspace
 
 

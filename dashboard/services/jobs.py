@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field, replace
@@ -44,6 +45,7 @@ class State:
         total: Steps of this stage; 0 if unknown.
         seconds_left: Until the stage's end; None if unknown.
         fault: Why it failed.
+        since: When this stage began, by the clock of ``time.monotonic``.
     """
 
     phase: Phase
@@ -52,6 +54,12 @@ class State:
     total: int = 0
     seconds_left: float | None = None
     fault: Fault | None = None
+    since: float = field(default_factory=time.monotonic, compare=False)
+
+    @property
+    def seconds(self) -> float:
+        """How long this stage has been running."""
+        return time.monotonic() - self.since
 
     @property
     def is_live(self) -> bool:
@@ -194,6 +202,7 @@ class Jobs(Generic[K]):
                 raise _StoppedError
             job.state = replace(
                 job.state,
+                since=job.state.since if progress.stage == job.state.stage else time.monotonic(),
                 stage=progress.stage,
                 done=progress.done,
                 total=progress.total,

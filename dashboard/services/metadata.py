@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -83,21 +82,29 @@ def describe(frame: pd.DataFrame) -> list[Column]:
 
 
 def _column(name: str, cells: pd.Series[Any]) -> Column:
-    counts = Counter(word for word in as_words(cells) if word is not None)
-    bare = Column(name, "text", (), None, None, False, int(cells.isna().sum()), _is_number(cells), _is_date(cells))  # noqa: FBT003
-    if bare.is_date and counts:
+    codes, distinct_cells = _coded(cells)
+    missing, many = int((codes < 0).sum()), len(distinct_cells)
+    bare = Column(name, "text", (), None, None, False, missing, _is_number(cells), _is_date(cells))  # noqa: FBT003
+    if bare.is_date and many:
         days = cells.dropna()
         low, high = (day.date().isoformat() for day in (days.min(), days.max()))
         return replace(bare, kind="date", low=low, high=high)
-    if bare.is_number and len(counts) > MOST_NUMBERS:
+    if bare.is_number and many > MOST_NUMBERS:
         known = cells.dropna().to_numpy(dtype=float)
         finite = known[np.isfinite(known)]
         low, high = (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 0.0)
         return replace(bare, kind="number", low=low, high=high, whole=bool((known == np.floor(known)).all()))
-    if len(counts) > MOST_CHOICES:
+    if many > MOST_CHOICES:
         return bare
+    counts = zip(map(word, distinct_cells), np.bincount(codes[codes >= 0], minlength=many).tolist(), strict=True)
     order = _by_number if bare.is_number else _by_count
-    return replace(bare, kind="choice", values=tuple(sorted(counts.items(), key=order)))
+    return replace(bare, kind="choice", values=tuple(sorted(counts, key=order)))
+
+
+def _coded(cells: pd.Series[Any]) -> tuple[np.ndarray, list[Any]]:
+    """For each cell which of the distinct ones it is, -1 if missing, so that each of them is looked at once."""
+    codes, found = pd.factorize(cells)
+    return np.asarray(codes), pd.Series(found).tolist()
 
 
 def _by_number(value: tuple[str, int]) -> Any:
@@ -106,11 +113,6 @@ def _by_number(value: tuple[str, int]) -> Any:
 
 def _by_count(value: tuple[str, int]) -> Any:
     return -value[1], value[0]
-
-
-def as_words(cells: pd.Series[Any]) -> list[str | None]:
-    """Each cell as text, None where it is missing."""
-    return [None if pd.isna(cell) else word(cell) for cell in cells.tolist()]
 
 
 def word(cell: object) -> str:
@@ -135,16 +137,13 @@ def passing(frame: pd.DataFrame, condition: Condition) -> np.ndarray:
     if condition.missing:
         passed |= cells.isna().to_numpy(dtype=bool)
     if condition.values or condition.text.strip():
-        words, wanted = as_words(cells), set(condition.values)
-        needle = condition.text.strip().casefold()
-        passed |= np.array([_is_said(found, wanted, needle) for found in words], dtype=bool)
+        codes, found = _coded(cells)
+        wanted, needle = set(condition.values), condition.text.strip().casefold()
+        said = [one in wanted or bool(needle and needle in one.casefold()) for one in map(word, found)]
+        passed |= np.array([*said, False], dtype=bool)[codes]  # -1, a missing cell, is the last
     if condition.has_range and fits(cells, condition):
         passed |= _in_range(cells, condition)
     return passed
-
-
-def _is_said(found: str | None, wanted: set[str], needle: str) -> bool:
-    return found is not None and (found in wanted or (bool(needle) and needle in found.casefold()))
 
 
 def _in_range(cells: pd.Series[Any], condition: Condition) -> np.ndarray:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
-from contextlib import redirect_stdout
 
 from dashboard.services import projects
 from dashboard.services.explanation import Explained, Question, explain, target_of
@@ -31,12 +29,9 @@ def explain_or_solve(
     try:
         return explain(workspace, question)
     except NotSolvedError:
-        progress(Progress("Data and model", 0, 1, None))
-        with redirect_stdout(sys.stderr):  # what the user's file prints is no result of ours
-            project = projects.of_workspace(workspace, given)
+        project = projects.of_workspace(workspace, given, progress)
         if project is None:
             raise
-        progress(Progress("Data and model", 1, 1, 0.0))
     run, target = workspace.run(question.run), target_of(workspace.manifest, question)
     OnDemand(run, project).solve(find_test(workspace, question.test), run.solve_for(target), progress)
     return explain(workspace, question)

@@ -10,8 +10,20 @@ from dashboard.services import catalogue
 from influence_core.errors import NotSolvedError
 from influence_core.project import Project
 from influence_core.store import Example, Run, Workspace
+from influence_core.target import Target
 
-__all__ = ["Example", "Folder", "NotSolvedError", "Project", "Run", "Workspace", "find", "given_project", "names"]
+__all__ = [
+    "Example",
+    "Folder",
+    "NotSolvedError",
+    "Project",
+    "Run",
+    "Target",
+    "Workspace",
+    "find",
+    "given_project",
+    "names",
+]
 
 WORKSPACE = "INFLUENCE_WORKSPACE"  # the folder that `influence open` serves
 PROJECT = "INFLUENCE_PROJECT"  # the code that `influence open --project` allows to run

@@ -8,6 +8,8 @@ from __future__ import annotations
 import importlib.util
 import sys
 import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from types import ModuleType
 
@@ -16,7 +18,7 @@ from dashboard.services.uploads.keeping import recipe_of
 from dashboard.services.uploads.training import project_in
 from influence_core.errors import InfluenceError, ProjectError
 from influence_core.project import Project
-from influence_core.store import Manifest, Workspace
+from influence_core.store import Manifest, Progress, Workspace
 from influence_core.store.describe import fingerprint
 
 
@@ -54,6 +56,28 @@ def load_project(reference: str) -> Project:
 def is_upload(reference: str) -> bool:
     """Whether it is the folder of a workspace that was made of an upload; no demo is called as a path."""
     return reference not in demo_models.DEMOS and recipe_of(Path(reference)) is not None
+
+
+def loaded(reference: str, progress: Callable[[Progress], None]) -> Project:
+    """The project of a reference, with progress; what the user's code prints goes to standard error.
+
+    Raises:
+        ProjectError: If the file is missing, raises, or holds no project of that name.
+        UnknownNameError: If it is neither a file nor a demo.
+    """
+    with _told(reference, progress):
+        return load_project(reference)
+
+
+@contextmanager
+def _told(reference: str, progress: Callable[[Progress], None]) -> Iterator[None]:
+    """Say that code is being imported, which may take a minute; its prints are no result of ours."""
+    is_ours = reference in demo_models.DEMOS or is_upload(reference)
+    stage = "Data and model" if is_ours else f"Importing {Path(split(reference)[0]).name}"
+    progress(Progress(stage, 0, 1, None))
+    with redirect_stdout(sys.stderr):
+        yield
+    progress(Progress(stage, 1, 1, 0.0))
 
 
 def _imported(file: Path) -> ModuleType:
@@ -97,7 +121,9 @@ def other_demo(manifest: Manifest) -> str:
     return f"The demo {name} of this installation is not the one this workspace was built from; build it again."
 
 
-def of_workspace(workspace: Workspace, given: str | None) -> Project | None:
+def of_workspace(
+    workspace: Workspace, given: str | None, progress: Callable[[Progress], None] = lambda _: None
+) -> Project | None:
     """The project that made a workspace: what the user gave, a bundled demo, or our trainer's on an upload; else None.
 
     Raises:
@@ -105,7 +131,7 @@ def of_workspace(workspace: Workspace, given: str | None) -> Project | None:
     """
     manifest = workspace.manifest
     if given:
-        project = load_project(given)
+        project = loaded(given, progress)
         if fingerprint(project) != manifest.fingerprint:
             msg = (
                 f"The project {given} is not the one this workspace was built from (its model or data differ); "
@@ -114,7 +140,7 @@ def of_workspace(workspace: Workspace, given: str | None) -> Project | None:
             raise ProjectError(msg)
         return project
     if manifest.demo:
-        project = demo_models.load(manifest.demo)
+        project = loaded(manifest.demo, progress)
         return project if fingerprint(project) == manifest.fingerprint else None
     return _uploaded(workspace) if manifest.is_upload else None
 

@@ -91,7 +91,7 @@ def _save(screen: Screen, kept: list[cache.Slice], words: str) -> None:
         return
     with st.form("save-slice-form", border=False):
         st.text_input("Name", key="slice-name", max_chars=60)
-        st.form_submit_button("Save", on_click=partial(_add, screen), type="primary")
+        st.form_submit_button("Save", on_click=partial(_add, screen))
     base = next((one for one in kept if one.name == state.slice_base()), None)
     if base is not None:
         label = f"Change “{safe(base.name)}” to these filters"

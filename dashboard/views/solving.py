@@ -64,7 +64,9 @@ def _watch(asked: cache.Asked, place: state.Place) -> None:
         st.rerun()
     stage = WAITING if found.phase == "waiting" else found.stage
     said = f"{cache.percent(found.share)} done" if stage == TITLE else stage  # the title has said it
-    progress.draw(said, found.share, cache.time_left(found.seconds_left))
+    # nothing counts the steps of an import, so that its seconds tell that it goes on
+    left = cache.time_left(found.seconds_left) if found.total or not found.stage else f"{found.seconds:.0f} s so far"
+    progress.draw(said, found.share, left)
 
 
 def _answered(screen: Screen, asked: cache.Asked) -> None:

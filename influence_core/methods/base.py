@@ -8,17 +8,16 @@ from typing import Any, ClassVar, Literal, Protocol, get_args, get_origin, get_t
 
 from torch import Tensor
 
-from influence_core.checks import check_batch_independence
+from influence_core.checks import SPLITS, check_batch_independence, check_same_outputs
 from influence_core.errors import MethodError
 from influence_core.gradients import FunctionalModel
 from influence_core.heads import Head
 from influence_core.predictions import predict
-from influence_core.project import Project, Split
+from influence_core.project import Project
 from influence_core.rows import OutputRows
 from influence_core.scores import InfluenceScores
 from influence_core.target import Target
 
-SPLITS: tuple[Split, ...] = ("train", "test")
 Tensors = Mapping[str, Tensor]
 Tick = Callable[[int, int], None]  # done, total
 
@@ -146,10 +145,12 @@ def try_rows(model: FunctionalModel, project: Project) -> None:
     """Run the model on the first rows of both splits, together and alone.
 
     Raises:
-        ProjectError: If rows, labels, outputs and task do not fit together, or an example depends on its batch.
+        ProjectError: If rows, labels, outputs and task do not fit together, an example depends on its batch, or the
+            outputs on chance.
     """
     for split in SPLITS:
         predict(model, project, split, ids=range(min(4, len(project.split(split)))))
+    check_same_outputs(model, project)
     check_batch_independence(model, project)
 
 

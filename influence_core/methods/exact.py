@@ -7,6 +7,7 @@ inverse. A linear head is solved in closed form on its class contrasts, any othe
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import ClassVar, Literal
 
 import torch
@@ -20,11 +21,12 @@ from influence_core.heads import Head, find_head
 from influence_core.methods.attributor import ExactAttributor, LiveTests, factor_from
 from influence_core.methods.base import Stage, Tensors, Tick, check_choices, run_stages, try_rows
 from influence_core.predictions import predict
-from influence_core.project import Project
+from influence_core.project import Dataset, Project
 from influence_core.rows import rows_from
 from influence_core.solvers.base import Factor, check_damping
 from influence_core.solvers.cholesky import Cholesky
 from influence_core.solvers.eigen import Eigen
+from influence_core.trunk import with_trunk
 
 LARGEST = 10_000  # parameters; the curvature then takes 800 MB and its factorisation a minute
 ROWS = 256
@@ -118,6 +120,11 @@ class ExactFit:
         """Test predictions straight from the model."""
         return LiveTests(self.model, self.project, self.head)
 
+    @cached_property
+    def _trunked(self) -> tuple[FunctionalModel, Dataset]:
+        """The model and its training data in memory if they fit, its frozen trunk run once."""
+        return with_trunk(self.model, self.project.train)
+
     def _train(self, _: Tensors, tick: Tick) -> dict[str, Tensor]:
         if self.head is not None:
             seen = self.head.read(self.model, self.project, "train")
@@ -131,18 +138,19 @@ class ExactFit:
                 "weights": seen.weights,
             }
             return {**stored, "gradient_norm": norm}
-        predict(self.model, self.project, "train")  # names the first row that does not fit
-        norm, n = self.model.objective_gradient(self.project.train).norm(), len(self.project.train)
-        rows = torch.empty(n, self.model.vector.size, dtype=self.model.dtype)
-        for ids, batch in self.model.batches(self.project.train, ROWS):
-            rows[ids[0] : ids[-1] + 1] = self.model.loss_gradients(batch)
+        model, train = self._trunked
+        predict(model, self.project, "train", data=train)  # names the first row that does not fit
+        norm, n = model.objective_gradient(train).norm(), len(train)
+        rows = torch.empty(n, model.vector.size, dtype=model.dtype)
+        for ids, batch in model.batches(train, ROWS):
+            rows[ids[0] : ids[-1] + 1] = model.loss_gradients(batch)
             tick(ids[-1] + 1, n)
         return {"rows": rows, "gradient_norm": norm}
 
     def _curvature(self, tensors: Tensors, tick: Tick) -> dict[str, Tensor]:
         if self.head is None:
             kind = Hessian if self.method.curvature == "hessian" else GaussNewton
-            return {"curvature": kind(self.model, self.project.train).matrix(tick)}
+            return {"curvature": kind(*self._trunked).matrix(tick)}
         problem = self.head.problem(tensors["inputs"], tensors["labels"], tensors["weights"])
         return {"curvature": problem.curvature_at(tensors["outputs"]).matrix()}
 

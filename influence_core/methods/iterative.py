@@ -23,13 +23,14 @@ from influence_core.heads import Head, find_head, is_one_layer
 from influence_core.memory import check_memory
 from influence_core.methods.base import Method, Stage, Tensors, Tick, check_choices, run_stages, try_rows
 from influence_core.predictions import predict
-from influence_core.project import Dataset, Project, stacked
+from influence_core.project import Dataset, Project
 from influence_core.report import largest_residual, to_tensors
 from influence_core.solvers.base import check_damping, refuse
 from influence_core.solvers.iterative import Solution, check_tolerance, normalised
 from influence_core.solvers.lanczos import ends
 from influence_core.target import Target
 from influence_core.task import RegressionTask
+from influence_core.trunk import with_trunk
 
 PRODUCTS = 4096  # examples times directions at once, the cheapest measured (tests/benchmarks/product_blocks.py)
 SHARD = 12  # predictions that are solved together and kept together
@@ -74,14 +75,12 @@ class IterativeFit:
         method: The hyperparameters.
         project: What is fitted.
         model: The private copy of its model.
-        train: The training data, in memory if they fit.
         head: The linear head, if the model is one; nothing here makes use of it, but it can be refitted quickly.
     """
 
     method: IterativeMethod
     project: Project
     model: FunctionalModel
-    train: Dataset
     head: Head | None
 
     @classmethod
@@ -102,7 +101,12 @@ class IterativeFit:
         check_derivatives(model, project, one_by_one=False)
         check_memory(model, project.train, method.rows, PRODUCTS)
         head = find_head(FunctionalModel.of(project), project) if is_one_layer(model) else None
-        return cls(method, project, model, stacked(project.train, dtype), head)
+        return cls(method, project, model, head)
+
+    @cached_property
+    def trunked(self) -> tuple[FunctionalModel, Dataset]:
+        """The model and its training data in memory if they fit, its frozen trunk run once."""
+        return with_trunk(self.model, self.project.train)
 
     @property
     def stages(self) -> tuple[Stage, ...]:
@@ -117,7 +121,7 @@ class IterativeFit:
         """Undamped."""
         blocks = Blocks(self.method.rows, PRODUCTS)
         kind = GaussNewton if self.method.curvature == "gauss-newton" else Hessian
-        return kind(self.model, self.train, blocks)
+        return kind(*self.trunked, blocks)
 
     def attributor(self, tensors: Tensors) -> IterativeAttributor:
         """The fitted method."""
@@ -128,8 +132,9 @@ class IterativeFit:
         return self.attributor(run_stages(self.stages))
 
     def _gradient(self, _: Tensors, __: Tick) -> dict[str, Tensor]:
-        predict(self.model, self.project, "train")  # names the first row that does not fit
-        return {"gradient_norm": self.model.objective_gradient(self.train, self.method.rows).norm().double()}
+        model, train = self.trunked
+        predict(model, self.project, "train", data=train)  # names the first row that does not fit
+        return {"gradient_norm": model.objective_gradient(train, self.method.rows).norm().double()}
 
 
 @dataclass(frozen=True)
@@ -149,7 +154,7 @@ class IterativeAttributor:
     @property
     def n_train(self) -> int:
         """Number of training examples."""
-        return len(self.fitted.train)
+        return len(self.fitted.project.train)
 
     @property
     def ends(self) -> tuple[float | None, float | None]:
@@ -209,9 +214,9 @@ class IterativeAttributor:
 
     def _along(self, vectors: Tensor) -> Tensor:
         """Every training gradient times every column, shape ``(n_train, m)``."""
-        model, blocks = self.fitted.model, Blocks(self.fitted.method.rows, PRODUCTS)
+        (model, train), blocks = self.fitted.trunked, Blocks(self.fitted.method.rows, PRODUCTS)
         parts = []
-        for ids, batch in model.batches(self.fitted.train, blocks.rows):
+        for ids, batch in model.batches(train, blocks.rows):
             along = blocks.apply(lambda v, batch=batch: model.directional_losses(batch, v), vectors, len(ids))  # type: ignore[misc]
             parts.append(along)
         return torch.cat(parts)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import resource
+import shutil
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import torch
 
-from influence_core.errors import CurvatureError, DamagedWorkspaceError, UnwritableWorkspaceError
+from influence_core.errors import CurvatureError, DamagedWorkspaceError, ProjectError, UnwritableWorkspaceError
 from influence_core.evaluation.agreement import Check, agreement
 from influence_core.methods import Fit, Method, auto
 from influence_core.methods.attributor import ExactAttributor
@@ -21,7 +22,7 @@ from influence_core.methods.base import Attributor, Tensors, Tick
 from influence_core.predictions import predict
 from influence_core.project import Project
 from influence_core.report import FitReport, largest_residual
-from influence_core.store.describe import describe, solve_order, view_of
+from influence_core.store.describe import describe, fingerprint, solve_order, view_of
 from influence_core.store.examples import is_named_alike, write_examples
 from influence_core.store.files import drop_damaged, explained, write_sums
 from influence_core.store.manifest import Manifest, ReportRecord, RunRecord, read_record, write_record
@@ -70,7 +71,7 @@ def build(  # noqa: PLR0913  (the one call of a notebook: every argument but two
     builder.claim(manifest)
     order = builder.examples()
     folder = builder.open_run(manifest, order)
-    builder.finish(folder, started)
+    builder.finish(folder, started, manifest)
     return Workspace(path)
 
 
@@ -135,7 +136,7 @@ class _Builder:
             write_record(folder / "run.json", record)
         return folder
 
-    def finish(self, folder: Path, started: float) -> None:
+    def finish(self, folder: Path, started: float, manifest: Manifest) -> None:
         """The method's stages, the score shards, self-influence and the check; the report last."""
         order = read_record(folder / "run.json", RunRecord).order  # of the build that began: its shards go by it
         tensors: dict[str, torch.Tensor] = {}
@@ -145,9 +146,24 @@ class _Builder:
         solved = self._scores(folder, attributor, order)
         self._self_influence(folder, attributor)
         check = self._check(folder, tensors, attributor, order[:solved])
+        self._compare(folder, manifest)
         write_sums(folder)
         fit = self._report(folder, tensors, attributor, started)
         write_record(folder / "report.json", ReportRecord(fit=fit, solved=solved, check=check))
+
+    def _compare(self, folder: Path, manifest: Manifest) -> None:
+        """Read all data once more: if they are not those of the start, nothing that was made of them counts."""
+        with Ticker("Comparing the data with those of the start", self.progress):
+            if fingerprint(self.fit.project) == manifest.fingerprint:
+                return
+        with explained(folder):
+            shutil.rmtree(folder)
+        msg = (
+            "The project's model or data changed while this run was built, so the run is dropped; let the data set "
+            "give the same row whenever it is read (no random augmentation, no file still being written), and build "
+            "again."
+        )
+        raise ProjectError(msg)
 
     def _scores(self, folder: Path, attributor: Attributor, order: list[int]) -> int:
         wanted = len(order) if self.test_limit is None else min(self.test_limit, len(order))

@@ -17,7 +17,7 @@ from influence_core.gradients import FunctionalModel
 from influence_core.heads import Head
 from influence_core.parameters import ParameterVector
 from influence_core.predictions import Predictions
-from influence_core.project import Dataset, Project, batches
+from influence_core.project import Dataset, Project, batches, read_row
 from influence_core.store.manifest import Column, Manifest
 from influence_core.task import ClassificationTask, RegressionTask, Task, inputs_and_labels
 from influence_core.views import View
@@ -121,7 +121,7 @@ def view_of(project: Project) -> View:
     """The project's view, or one guessed from its items: pictures, texts, or a table of numbered features."""
     if project.view is not None:
         return project.view
-    inputs, _ = inputs_and_labels(project.train[0])
+    inputs, _ = inputs_and_labels(read_row(project.train, 0))
     if isinstance(inputs, str):
         return View("text", _Inputs(project.train), _Inputs(project.test))
     dims = inputs.dim() if isinstance(inputs, Tensor) else 0
@@ -140,7 +140,7 @@ class _Inputs(Sequence[Any]):
         return len(self.dataset)
 
     def __getitem__(self, index: Any) -> Any:
-        return inputs_and_labels(self.dataset[index])[0]
+        return inputs_and_labels(read_row(self.dataset, index))[0]
 
 
 def _features(dataset: Dataset) -> pd.DataFrame:
@@ -151,6 +151,6 @@ def _features(dataset: Dataset) -> pd.DataFrame:
 
 def _flat(dataset: Dataset) -> Iterator[list[float]]:
     for i in range(len(dataset)):
-        inputs, _ = inputs_and_labels(dataset[i])
+        inputs, _ = inputs_and_labels(read_row(dataset, i))
         leaves = [leaf for leaf in tree_leaves(inputs) if isinstance(leaf, Tensor)]
         yield torch.cat([leaf.reshape(-1).double() for leaf in leaves])[:50].tolist() if leaves else []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -161,7 +161,26 @@ def _shown(view: View, split: Split, n: int) -> dict[str, pa.Array]:
         return {"row": pa.array(rows, pa.large_string())}
     if view.modality == "text":
         return {"text": pa.array([_safe(str(shown[i])) for i in range(n)], pa.large_string())}
-    return {"image": pa.array([png(shown[i]) for i in range(n)], pa.large_binary())}
+    return {"image": pa.array([png(picture(shown, i)) for i in range(n)], pa.large_binary())}
+
+
+def picture(shown: Sequence[Any], index: int) -> Any:
+    """One picture of a view, which may be read from a file only now.
+
+    Raises:
+        ProjectError: If it cannot be read.
+    """
+    try:
+        found = shown[index]
+        if isinstance(found, Image.Image):
+            found.load()
+    except ProjectError:
+        raise
+    except Exception as error:
+        reason = str(error).splitlines()[0] if str(error) else "no message"
+        msg = f"Picture {index} of the view cannot be read ({type(error).__name__}: {reason}); mend it or leave it out."
+        raise ProjectError(msg) from error
+    return found
 
 
 def _plain(row: Mapping[Any, Any]) -> dict[str, Any]:

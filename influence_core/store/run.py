@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor
 
@@ -20,7 +21,9 @@ from influence_core.rows import OutputRows
 from influence_core.scores import InfluenceScores, unit
 from influence_core.solvers.base import check_damping
 from influence_core.store.answers import Answers
+from influence_core.store.examples import ExampleTable
 from influence_core.store.files import check_sum
+from influence_core.store.frames import ranking
 from influence_core.store.manifest import Manifest, ReportRecord, RunRecord, read_record
 from influence_core.store.solved_rows import SolvedRow, SolvedRows
 from influence_core.store.stored_exact import StoredExact
@@ -160,6 +163,35 @@ class Run:
             if known is not None and self._from_file(test_id, self.target, known).converged:
                 block[test_id - start] = known.tensors["scores"][known.row].numpy()
         return block
+
+    def frame(self, test_id: int, target: Target | None = None, k: int | None = None) -> pd.DataFrame:
+        """The scores of one test prediction with their training examples, the most positive first.
+
+        Args:
+            test_id: The prediction.
+            target: What is measured; the stored measurement if absent.
+            k: Only the k most positive and the k most negative rows; all if absent.
+
+        Returns:
+            Columns ``train_id``, ``score`` (its unit is ``scores(test_id, target).unit``), ``rank`` within its side,
+            ``share`` of all influence of its sign (0 to 1), ``direction`` in words, such as ``helpful``, and ``key``,
+            ``label`` and ``prediction`` of the training example.
+
+        Raises:
+            MethodError: If the solve did not reach an answer.
+            InfluenceError: As ``scores`` does.
+        """
+        return ranking(self, test_id, target, k)
+
+    @cached_property
+    def train(self) -> ExampleTable:
+        """The training examples of the workspace."""
+        return ExampleTable(self.folder.parents[1] / "examples" / "train.arrow")
+
+    @cached_property
+    def test(self) -> ExampleTable:
+        """The test examples of the workspace."""
+        return ExampleTable(self.folder.parents[1] / "examples" / "test.arrow")
 
     def influenced(self, train_id: int) -> tuple[np.ndarray, np.ndarray]:
         """Test ids and this training example's score for each, the stored measurement, in the order of ``solved``."""

@@ -74,7 +74,9 @@ def _named(chosen: Tensor, names: Sequence[str]) -> list[str]:
 def _values(outputs: Tensor, labels: Tensor, names: Sequence[str]) -> dict[str, pa.Array]:
     def said(rows: Tensor) -> pa.Array:
         texts = [
-            ", ".join(f"{name} {value:.{DIGITS}g}" for name, value in zip(names, row, strict=True))
+            ", ".join(
+                f"{name} " + f"{value:.{DIGITS}g}".replace("-", "−") for name, value in zip(names, row, strict=True)
+            )
             for row in rows.tolist()
         ]
         return pa.array(texts, pa.large_string())

@@ -5,6 +5,8 @@ from __future__ import annotations
 from functools import cached_property
 from pathlib import Path
 
+import pandas as pd
+
 from influence_core.errors import (
     MissingWorkspaceError,
     UnfinishedWorkspaceError,
@@ -13,6 +15,7 @@ from influence_core.errors import (
 from influence_core.store.examples import ExampleTable
 from influence_core.store.manifest import Manifest, read_record
 from influence_core.store.run import Run
+from influence_core.target import Target
 
 
 class Workspace:
@@ -68,3 +71,7 @@ class Workspace:
                 return run
         msg = f"There is no complete run '{run_id}'; this workspace has {', '.join(r.id for r in self.runs)}."
         raise UnknownNameError(msg)
+
+    def frame(self, test_id: int, target: Target | None = None, k: int | None = None) -> pd.DataFrame:
+        """``Run.frame`` of the newest run."""
+        return self.run().frame(test_id, target, k)

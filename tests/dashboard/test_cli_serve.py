@@ -18,7 +18,7 @@ import pytest
 import demo_models
 from dashboard import cli
 from dashboard.cli import main
-from dashboard.services import address, builds, catalogue, demos, projects, serve
+from dashboard.services import address, builds, catalogue, demos, projects, serve, slices
 from demo_models import Demo
 from influence_core.project import Project
 from influence_core.store import Workspace
@@ -113,6 +113,7 @@ def test_a_bad_demo_is_kept_aside_and_built_afresh(
 ) -> None:
     assert main(["demo", tiny_demo, "--no-browser"]) == 0
     folder = served[0][0]
+    slices.table(Workspace(folder)).add("mine", "{}")
     scores = next(folder.glob("runs/*/scores-*"))
     whole = scores.read_bytes()
     if damage == "truncated":
@@ -128,6 +129,7 @@ def test_a_bad_demo_is_kept_aside_and_built_afresh(
     assert f"kept as {tiny_demo}.old-1" in said
     assert (folder.parent / f"{tiny_demo}.old-1" / "manifest.json").is_file()
     assert scores.read_bytes() == whole
+    assert [saved.name for saved in slices.table(Workspace(folder)).all()] == ["mine"]
     assert demos.DemoFolder(tiny_demo).problem() is None
 
 

@@ -137,6 +137,25 @@ def _wait_for(file: Path) -> None:
     assert file.exists()
 
 
+def test_a_change_that_was_cut_short_on_its_way_to_the_disk_is_taken_back(kept: SliceTable, tmp_path: Path) -> None:
+    """The file and its journal as a power cut leaves them: half of a change is in the file already."""
+    kept.add("a", "1")
+    connection = sqlite3.connect(tmp_path / FILE, isolation_level=None)
+    connection.execute("pragma cache_size = 2")
+    connection.execute("begin immediate")
+    for i in range(200):
+        row = (f"id{i}", "here", f"half {i}", "x" * 4000, 1)
+        connection.execute("insert into slices (id, workspace, name, definition, revision) values (?, ?, ?, ?, ?)", row)
+    cut = tmp_path / "cut"
+    cut.mkdir()
+    for file in tmp_path.glob(f"{FILE}*"):
+        shutil.copy(file, cut)
+    connection.rollback()
+    connection.close()
+    assert b"half 1" in (cut / FILE).read_bytes()
+    assert names(SliceTable(records(cut, "fingerprint"))) == ["a"]
+
+
 def test_an_empty_file_is_a_beginning(kept: SliceTable, tmp_path: Path) -> None:
     (tmp_path / FILE).touch()
     assert kept.all() == []

@@ -49,7 +49,7 @@ def test_the_tables_say_labels_in_words(several: Workspace) -> None:
         )
         assert (frame.correct == (frame.label_text == frame.prediction_text)).all()
     else:
-        assert frame.label_text[0] == f"width {first[0]:.4g}, height {first[1]:.4g}"
+        assert frame.label_text[0] == f"width {first[0]:.4g}, height {first[1]:.4g}".replace("-", "−")
     check = several.run().check
     assert check is not None
     assert check.state == "checked"

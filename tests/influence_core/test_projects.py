@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 
 from influence_core.errors import InfluenceError, MethodError, ProjectError
@@ -55,6 +57,30 @@ def _project(**changes: Any) -> Project:
     return replace(base, **changes)
 
 
+class Flipping(list[Any]):
+    """Random augmentation: half of the rows are turned round when they are read."""
+
+    def __getitem__(self, index: Any) -> Any:
+        x, y = super().__getitem__(index)
+        return (x.flip(0) if torch.rand(1) < 0.5 else x), y
+
+
+class Unreadable(list[Any]):
+    """Its fourth row is a file that is no picture."""
+
+    def __getitem__(self, index: Any) -> Any:
+        if index == 3:
+            Image.open(io.BytesIO(b"no picture"))
+        return super().__getitem__(index)
+
+
+class Dropping(nn.Linear):
+    """Drops outputs at random also in eval mode."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return nn.functional.dropout(super().forward(x), 0.5)
+
+
 NAN = (torch.tensor([0.0, torch.nan, 0, 0, 0]), 1)
 CASES: dict[str, tuple[Callable[[], Project], str]] = {
     "label too large": (
@@ -81,6 +107,14 @@ CASES: dict[str, tuple[Callable[[], Project], str]] = {
     "class names": (lambda: _project(class_names=("a",)), "1 class names for 3 classes"),
     "frozen": (lambda: _project(model=nn.Linear(5, 3).eval().requires_grad_(False)), "unfreeze a layer"),
     "pattern": (lambda: _project(attributed=("x.*",)), "No parameter is called 'x"),
+    "augmented train": (lambda: _project(train=Flipping(GOOD * 3)), "of 16 train rows .* switch off random augm"),
+    "augmented test": (lambda: _project(test=Flipping(GOOD * 3)), "of 16 test rows .* switch off random augmentation"),
+    "unreadable": (
+        lambda: _project(train=Unreadable(GOOD)),
+        r"Row 3 cannot be read \(UnidentifiedImageError: .*mend it",
+    ),
+    "texts": (lambda: _project(train=[("a text", 0)], test=[("another", 1)]), "inputs are texts and a model takes num"),
+    "random outputs": (lambda: _project(model=Dropping(5, 3).eval()), "outputs for the same rows change by"),
     "cached": (lambda: _project(model=Uncopyable().eval()), "cannot be copied"),
 }
 

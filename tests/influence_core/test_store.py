@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from influence_core.errors import (
     CurvatureError,
@@ -25,6 +26,7 @@ from influence_core.errors import (
     MissingWorkspaceError,
     NewerWorkspaceError,
     NotSolvedError,
+    ProjectError,
     UnfinishedWorkspaceError,
     UnknownNameError,
     UnwritableWorkspaceError,
@@ -33,7 +35,7 @@ from influence_core.methods import Exact
 from influence_core.project import Project
 from influence_core.store import Progress, Workspace, build, files
 from influence_core.target import Target
-from influence_core.views import TextView
+from influence_core.views import ImageView, TextView
 from tests import oracles
 from tests.influence_core import samples
 
@@ -362,3 +364,44 @@ def test_a_second_open_is_quick(built: Path) -> None:
     start = time.perf_counter()
     Workspace(built).run().scores(5)
     assert time.perf_counter() - start < 5
+
+
+class Drifting(list[Any]):
+    """A data set whose first row changes once ``has_changed`` is set, as a file that somebody writes to."""
+
+    has_changed = False
+
+    def __getitem__(self, index: Any) -> Any:
+        x, y = super().__getitem__(index)
+        return (x + 1 if self.has_changed and index == 0 else x), y
+
+
+def test_a_run_whose_data_changed_in_between_is_dropped(tmp_path: Path) -> None:
+    project = samples.sample("head")
+    train = Drifting([project.train[i] for i in range(len(project.train))])
+    project = replace(project, train=train)
+
+    def drift(progress: Progress) -> None:
+        train.has_changed |= progress.stage == "Curvature"
+
+    with pytest.raises(
+        ProjectError, match=r"changed while this run was built, so the run is dropped; .* build again\.$"
+    ):
+        build(project, tmp_path / "w", progress=drift)
+    assert not list(tmp_path.glob("w/runs/*"))
+    train.has_changed = False
+    again = build(project, tmp_path / "w").run()
+    assert again.scores(0).of(0).numpy() == pytest.approx(Exact().fit(project).scores([0]).of(0).numpy(), rel=1e-4)
+
+
+def test_a_picture_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    project = samples.sample("head")
+    missing = [tmp_path / "absent.png"] * len(project.train)
+
+    class Opened(list[Path]):
+        def __getitem__(self, index: Any) -> Any:
+            return Image.open(super().__getitem__(index))
+
+    shown = ImageView(Opened(missing), [np.zeros((2, 2))] * len(project.test))
+    with pytest.raises(ProjectError, match=r"Picture 0 of the view cannot be read \(FileNotFoundError"):
+        build(replace(project, view=shown), tmp_path / "w")

@@ -16,7 +16,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Literal
 from urllib.parse import quote
 
 from alembic import command
@@ -80,7 +79,8 @@ class Records:
         if self.file is not None and not self.file.exists():
             yield None
             return
-        with self._explained(), self._engine(changing=False).begin() as connection:
+        readonly = bool(self.obstacle)  # else a change that was cut short can be taken back on the way
+        with self._explained(), self._engine("ro" if readonly else "rw", "BEGIN").begin() as connection:
             version = _version(connection)
             self._check(version)
             yield connection if version == _newest() else None
@@ -94,7 +94,7 @@ class Records:
         """
         if self.obstacle:
             raise UnwritableWorkspaceError(self.obstacle)
-        with self._explained(), self._engine(changing=True).begin() as connection:
+        with self._explained(), self._engine("rwc", "BEGIN IMMEDIATE").begin() as connection:
             version = _version(connection)
             self._check(version)
             if version != _newest():
@@ -104,15 +104,10 @@ class Records:
     @cached_property
     def name(self) -> str:
         """What a sentence calls the database."""
-        return "The database of " + URL if self.url else FILE
+        return f"The database that {URL} names" if self.url else f"{FILE} in {self.folder}"
 
-    def _engine(self, *, changing: bool) -> Engine:
-        if self.url:
-            return _shared(self.url)
-        # who reads after a crash has to roll back what was half written, so a file is opened for reading only where
-        # nothing may be written
-        mode = "rwc" if changing else ("ro" if self.obstacle else "rw")
-        return _of_file(str(self.file), mode)
+    def _engine(self, mode: str, begin: str) -> Engine:
+        return _shared(self.url) if self.url else _of_file(str(self.file), mode, begin)
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
@@ -122,7 +117,7 @@ class Records:
             msg = f"{URL} names no database that can be used here ({error}); write it as postgresql+psycopg://..."
             raise UnwritableWorkspaceError(msg) from error
         except (SQLAlchemyError, sqlite3.Error) as error:
-            raise fault(error, self.name, self.folder) from error
+            raise fault(error, self.name) from error
 
     def _check(self, version: str | None) -> None:
         if version is not None and version not in _known():
@@ -149,14 +144,14 @@ def _shared(url: str) -> Engine:
 
 
 @lru_cache(maxsize=32)
-def _of_file(path: str, mode: Literal["ro", "rw", "rwc"]) -> Engine:
+def _of_file(path: str, mode: str, begin: str) -> Engine:
     address = f"file:{quote(path)}?mode={mode}"
 
     def connect() -> sqlite3.Connection:
         return sqlite3.connect(address, uri=True, timeout=WAIT, isolation_level=None)
 
     engine = create_engine("sqlite+pysqlite://", creator=connect, poolclass=NullPool)
-    _begin_with(engine, "BEGIN IMMEDIATE" if mode == "rwc" else "BEGIN")
+    _begin_with(engine, begin)
     return engine
 
 

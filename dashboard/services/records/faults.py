@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-from pathlib import Path
 
 from sqlalchemy.exc import IntegrityError
 
@@ -12,13 +11,12 @@ from influence_core.errors import DamagedWorkspaceError, InfluenceError, Unknown
 READ_ONLY = ("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM")
 
 
-def fault(error: Exception, name: str, folder: Path) -> InfluenceError:
+def fault(error: Exception, name: str) -> InfluenceError:
     """Our error for what SQLAlchemy or SQLite raised.
 
     Args:
         error: What was raised.
         name: What the database is called.
-        folder: The workspace's.
     """
     if isinstance(error, IntegrityError):
         return UnknownNameError("Somebody saved the same name at this moment; choose another name.")
@@ -29,10 +27,10 @@ def fault(error: Exception, name: str, folder: Path) -> InfluenceError:
     if code.startswith("SQLITE_FULL"):
         return UnwritableWorkspaceError(f"The disk is full while writing {name}; free some space and do it again.")
     if code.startswith(READ_ONLY):
-        return UnwritableWorkspaceError(f"{name} in {folder} cannot be written to; change its permissions.")
+        return UnwritableWorkspaceError(f"{name} cannot be opened or written to; change its permissions.")
     if isinstance(original, sqlite3.Error):
         return DamagedWorkspaceError(
-            f"{name} in {folder} is damaged ({original}), so slices can be neither read nor saved; put back a copy of "
+            f"{name} is damaged ({original}), so slices can be neither read nor saved; put back a copy of "
             "it, or move it away to begin anew."
         )
     reason = str(original).strip().splitlines() or [type(original).__name__]
