@@ -10,7 +10,7 @@ from axe_playwright_python.sync_playwright import Axe
 from tests.browser.conftest import Visit
 from tests.browser.pages import Dashboard
 
-PAGES = {"explain": "/", "overview": "/overview", "help": "/help"}
+PAGES = {"explain": "/", "overview": "/overview", "help": "/help", "your-data": "/your-data"}
 
 
 def serious_faults(seen: Dashboard) -> list[str]:

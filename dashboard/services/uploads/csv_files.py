@@ -138,19 +138,17 @@ def check_size(rows: int, columns: int) -> None:
 
 def _typed(cells: list[str]) -> pd.Series:
     """Numbers if all cells are, else words; a missing cell is NaN or None."""
-    words = pd.Series(cells, dtype=object).str.strip()
-    words = words.mask(words.isin(MISSING), None)
-    return _as_numbers(words)
+    stripped = [cell.strip() for cell in cells]
+    return _as_numbers([None if cell in MISSING else cell for cell in stripped])
 
 
-def _as_numbers(words: pd.Series) -> pd.Series:
-    known = words.notna()
-    if bool(words[known].str.fullmatch(r"0\d+").any()):  # "007" is a name
+def _as_numbers(cells: list[str | None]) -> pd.Series:
+    words = pd.Series(cells, dtype=object)
+    known = [cell for cell in cells if cell is not None]
+    if not known or any(len(cell) > 1 and cell[0] == "0" and cell.isdigit() for cell in known):  # "007" is a name
         return words
     numbers = pd.to_numeric(words, errors="coerce")
-    if not known.any() or not bool(numbers[known].notna().all()):
-        return words
-    return numbers_of(numbers)
+    return numbers_of(numbers) if int(numbers.notna().sum()) == len(known) else words
 
 
 def numbers_of(values: pd.Series) -> pd.Series:
@@ -165,7 +163,7 @@ def _read_decimal_commas(frame: pd.DataFrame, said: list[str]) -> None:
     for name in [name for name in frame.columns if not pd.api.types.is_numeric_dtype(frame[name])]:
         known = frame[name].dropna().astype(str)
         if len(known) and bool(known.str.fullmatch(NUMBER_WITH_COMMA).all()) and bool(known.str.contains(",").any()):
-            frame[name] = _as_numbers(frame[name].str.replace(",", ".", regex=False))
+            frame[name] = _as_numbers([None if pd.isna(c) else c.replace(",", ".") for c in frame[name]])
             changed.append(str(name))
     if changed:
         said.append(f"Commas in {listed(changed)} were read as decimal points.")
