@@ -25,6 +25,8 @@ class Trust(Protocol):
     def facts(self) -> Sequence[str]: ...  # noqa: D102
     @property
     def notes(self) -> Sequence[str]: ...  # noqa: D102
+    @property
+    def remarks(self) -> Sequence[str]: ...  # noqa: D102
 
 
 def draw(trust: Trust) -> None:
@@ -34,3 +36,5 @@ def draw(trust: Trust) -> None:
         st.caption(safe(" · ".join(trust.facts), LONGEST))
         for note in trust.notes:
             st.caption(f"⚠ {safe(note, LONGEST)}")
+        for remark in trust.remarks:
+            st.caption(f"Note: {safe(remark, LONGEST)}")

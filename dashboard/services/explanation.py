@@ -193,4 +193,4 @@ def _trust(run: Run, found: InfluenceScores, *, stalled: bool, stored: bool) -> 
         f"{f' ({found.solves[0].sentence})' if found.solves else ''}, "
         f"{percent(run.report.coverage)} of parameters covered"
     )
-    return " ".join([f"{ICONS[state]} {state}: {sentence}", f"({facts})", *overall.notes])
+    return " ".join([f"{ICONS[state]} {state}: {sentence}", f"({facts})", *overall.notes, *overall.remarks])

@@ -8,12 +8,13 @@ import numpy as np
 import pandas as pd
 
 from dashboard.services.filters import Condition, Filters
-from dashboard.services.labels import column
+from dashboard.services.labels import LONGEST, column
 from dashboard.services.metadata import passing
 from dashboard.services.wording import number, percent, plain
 
 __all__ = ["PAGE", "Filters", "errors", "matching", "neighbours", "page_of", "table", "where"]
 
+LONGEST_NAME = 18  # characters of a class in the list, which has room for two of them
 PAGE = 50
 
 
@@ -105,7 +106,10 @@ def table(
         marks: Whether each row is solved, in words; empty if that need not be said.
     """
     rows = frame.set_index("id").loc[list(ids)]
-    truth, guess = column(rows, class_names), column(rows, class_names, "prediction")
+    truth, guess = (
+        [plain(name, LONGEST_NAME if class_names else LONGEST) for name in column(rows, class_names, which)]
+        for which in ("label", "prediction")
+    )
     shown = {
         "Example": [f"{'▸ ' if i == test_id else ''}{plain(key)}" for i, key in zip(ids, rows["key"], strict=True)],
         "True": truth,

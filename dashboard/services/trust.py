@@ -23,6 +23,7 @@ class Trust:
         sentence: What was checked, in one sentence.
         facts: Method, damping, residual, coverage.
         notes: What a reader must know beside that; may be empty.
+        remarks: What the project says of itself, such as what was done to the model; may be empty.
     """
 
     state: str
@@ -30,12 +31,13 @@ class Trust:
     sentence: str
     facts: tuple[str, ...]
     notes: tuple[str, ...]
+    remarks: tuple[str, ...] = ()
 
 
 def trust(run: Run, explanation: Explanation | None = None) -> Trust:
     """The trust strip of a run, or of one prediction of it."""
     state, sentence = _verdict(run, explanation)
-    return Trust(state, ICONS[state], sentence, _facts(run, explanation), _notes(run))
+    return Trust(state, ICONS[state], sentence, _facts(run, explanation), _notes(run), tuple(run.manifest.notes))
 
 
 def _verdict(run: Run, explanation: Explanation | None) -> tuple[str, str]:
@@ -82,4 +84,4 @@ def _notes(run: Run) -> tuple[str, ...]:
     if run.report.coverage < 1:
         left = run.report.parameters_total - run.report.parameters_attributed
         notes.append(f"{left:,} of {run.report.parameters_total:,} parameters are outside these scores.")
-    return tuple(notes) + tuple(run.manifest.notes)
+    return tuple(notes)

@@ -18,10 +18,8 @@ def draw(screen: Screen, shown: cache.Explanation) -> None:
             st.text(reason, width="stretch")
             return
         picked = state.picked()
-        st.text(_invitation(picked), width="stretch")
-        if picked:
-            keys = cache.frame(screen.folder, "train")["key"].iloc[picked[: cache.MOST_REMOVED]]
-            st.text(f"Ticked: {', '.join(cache.plain(key) for key in keys)}", width="stretch")
+        keys = cache.frame(screen.folder, "train")["key"].iloc[picked[: cache.MOST_REMOVED]]
+        st.text(_invitation(picked, [cache.plain(key) for key in keys]), width="stretch")
         can = 0 < len(picked) <= cache.MOST_REMOVED
         st.button(
             "Refit without them",
@@ -35,13 +33,14 @@ def draw(screen: Screen, shown: cache.Explanation) -> None:
             _result(screen, shown, tuple(picked))
 
 
-def _invitation(picked: list[int]) -> str:
+def _invitation(picked: list[int], keys: list[str]) -> str:
     if not picked:
         return "Tick training examples on their cards; the model is then fitted again without them."
     if len(picked) > cache.MOST_REMOVED:
         return f"{len(picked)} examples are ticked; at most {cache.MOST_REMOVED} can be left out at once. Untick some."
     ticked = cache.count(len(picked), "example is", "examples are")
-    return f"{ticked} ticked. Fit the model again without all of them at once."
+    them = "it" if len(picked) == 1 else "all of them at once"
+    return f"{ticked} ticked: {', '.join(keys)}. Fit the model again without {them}."
 
 
 def _result(screen: Screen, shown: cache.Explanation, removed: tuple[int, ...]) -> None:

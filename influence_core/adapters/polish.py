@@ -40,7 +40,8 @@ class Polished:
         """One sentence for the pages."""
         return (
             f"The coefficients were polished by Newton's method in a copy: gradient norm {self.before:.1e} as fitted, "
-            f"{self.after:.1e} here; no training prediction moved by more than {self.moved:.2%} of their spread."
+            f"{self.after:.1e} here; no training prediction moved by more than {100 * self.moved:.2g} % of their "
+            "spread."
         )
 
 
@@ -78,8 +79,8 @@ def _refuse_another_objective(problem: HeadProblem, fitted: Tensor, norm: float,
     left = float((loss + factor * penalty).norm())
     if left <= BALANCED * norm:
         msg = (
-            f"At the fitted coefficients the gradient's norm is {norm:.1e}, and the optimum is {moved:.0%} of the "
-            f"outputs' spread away; a penalty {factor:.3g} times as strong would balance it. Give the estimator with "
-            "the settings, the rows and the sample_weight that it was fitted with."
+            f"At the fitted coefficients the gradient's norm is {norm:.1e}, and the optimum is {100 * moved:.0f} % of "
+            f"the outputs' spread away; a penalty {factor:.3g} times as strong would balance it. Give the estimator "
+            "with the settings, the rows and the sample_weight that it was fitted with."
         )
         raise ProjectError(msg)

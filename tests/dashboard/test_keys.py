@@ -89,7 +89,7 @@ def test_scores_can_bring_their_keys(built_grouped: Workspace, tmp_path: Path) -
     assert len(rows) == 100
 
 
-def test_cards_marks_and_ticks_have_the_keys(built_grouped: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cards_and_marks_have_the_keys(built_grouped: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(WORKSPACE, str(built_grouped.path))
     app: AppTest = opened(built_grouped, monkeypatch)
     cards = component(app, "deck-positive")["cards"]

@@ -223,6 +223,8 @@ def test_refitting_without_the_ticked_examples(app: AppTest, digits: Workspace) 
     removed = [ranked.train_id for ranked in digits.run().scores(test_id).top(test_id, 3)]
     app.session_state["picked"] = set(removed)
     app.run()
+    keys = ", ".join(digits.train[i].key for i in sorted(removed))
+    assert f"3 examples are ticked: {keys}. Fit the model again without all of them at once." in shown(app)
     app.button("refit-button").click().run()
     assert not app.exception
     bars = component(app, "refit-bars")["rows"]

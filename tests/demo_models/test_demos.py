@@ -185,3 +185,15 @@ def _diabetes_target() -> np.ndarray:
     from sklearn.datasets import load_diabetes  # noqa: PLC0415  (the raw data are wanted here alone)
 
     return load_diabetes().target
+
+
+def test_breast_cancer_groups_are_thirds_of_the_training_patients() -> None:
+    project = demo_models.load("breast-cancer")
+    train, test = project.train_metadata, project.test_metadata
+    assert train is not None
+    assert test is not None
+    for column in ("size of nuclei", "outline of nuclei"):
+        assert train[column].value_counts().between(151, 152).all()
+        assert set(test[column]) == set(train[column])
+    largest = train.groupby("size of nuclei")["mean radius"].max()
+    assert largest["small"] < largest["medium"] < largest["large"]
