@@ -38,8 +38,8 @@ class Recipe:
         gradient_norm: At which L-BFGS stops before.
     """
 
-    train_size: int = 2_400
-    test_size: int = 800
+    train_size: int = 2_000
+    test_size: int = 500
     tokens: int = 128
     frozen_layers: int = 4
     epochs: int = 1

