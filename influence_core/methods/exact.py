@@ -158,7 +158,7 @@ class ExactFit:
         if self.head is None:
             kind = Hessian if self.method.curvature == "hessian" else GaussNewton
             return {"curvature": kind(*self._trunked).matrix(tick)}
-        problem = self.head.problem(tensors["inputs"], tensors["labels"], tensors["weights"])
+        problem = self.head.problem(tensors["inputs"], tensors["labels"], tensors.get("weights"))
         return {"curvature": problem.curvature_at(tensors["outputs"]).matrix()}
 
     def _factor(self, tensors: Tensors, _: Tick) -> dict[str, Tensor]:
