@@ -7,6 +7,7 @@ cache is bounded, and what visitors share is only read. One lock keeps two visit
 from __future__ import annotations
 
 import atexit
+import os
 from contextlib import nullcontext
 from typing import Any
 
@@ -15,9 +16,20 @@ import pandas as pd
 import streamlit as st
 
 from dashboard.services import cards as card_service
+from dashboard.services import (
+    catalogue,
+    influence,
+    listing,
+    performance,
+    pictures,
+    projects,
+    runs,
+    solving,
+    start,
+    training,
+)
 from dashboard.services import compare as compare_service
 from dashboard.services import distribution as distribution_service
-from dashboard.services import influence, listing, performance, pictures, projects, runs, solving, start, training
 from dashboard.services import metadata as metadata_service
 from dashboard.services import refit as refit_service
 from dashboard.services import slices as slice_service
@@ -55,6 +67,12 @@ from dashboard.services.texts import segments, words
 from dashboard.services.training import Reach
 from dashboard.services.trust import Trust
 from dashboard.services.turns import Turns
+from dashboard.services.uploads import building, preparing, proposal, reading, showing
+from dashboard.services.uploads.building import Order
+from dashboard.services.uploads.limits import said_of_the_limits
+from dashboard.services.uploads.preparing import Rows
+from dashboard.services.uploads.proposal import Choices
+from dashboard.services.uploads.reading import Upload
 from dashboard.services.wording import count, number, percent, plain, signed, time_left
 
 __all__ = [
@@ -65,6 +83,7 @@ __all__ = [
     "PAGE",
     "Asked",
     "Card",
+    "Choices",
     "Column",
     "Comparison",
     "Difference",
@@ -75,12 +94,15 @@ __all__ = [
     "Folder",
     "Harm",
     "NotSolvedError",
+    "Order",
     "Reach",
     "RefitResult",
+    "Rows",
     "Run",
     "Slice",
     "Solve",
     "Trust",
+    "Upload",
     "Workspace",
     "checked_name",
     "choices",
@@ -109,6 +131,7 @@ __all__ = [
     "ranking_csv",
     "ranking_table",
     "said",
+    "said_of_the_limits",
     "segments",
     "sentence",
     "setting",
@@ -120,8 +143,10 @@ __all__ = [
 ]
 
 SOLVING = Turns()
-JOBS = Jobs()
-atexit.register(JOBS.close)
+JOBS: Jobs[Asked] = Jobs()
+TRAINING: Jobs[Order] = Jobs()
+for _jobs in (JOBS, TRAINING):
+    atexit.register(_jobs.close)
 
 
 @st.cache_resource(max_entries=4, show_spinner="Opening the workspace …")
@@ -292,7 +317,7 @@ def reach(folder: Folder, run_id: str, train_id: int) -> Reach:
 @st.cache_resource(max_entries=1, show_spinner=False)
 def code(folder: Folder, given: str) -> Project | None:
     """The code behind a workspace: what the user gave, or a bundled demo; None if there is neither."""
-    return projects.of_workspace(workspace(folder).manifest, given)
+    return projects.of_workspace(workspace(folder), given)
 
 
 @st.cache_resource(max_entries=1, show_spinner="Loading the project …")
@@ -421,3 +446,91 @@ def delete_slice(folder: Folder, old: Slice) -> None:
 def restore_slice(folder: Folder, name: str, definition: str) -> None:
     """Put back a slice that was deleted."""
     slice_service.table(workspace(folder)).add(name, definition)
+
+
+# --- uploads ----------------------------------------------------------------------------------------------------------
+
+
+def obstacle_to_uploads(host: str | None) -> str:
+    """Why nothing can be uploaded, in a sentence; empty if it can."""
+    return showing.obstacle(host, os.environ)
+
+
+def uploads_home() -> str:
+    """The folder in which uploads are kept."""
+    return str(building.home())
+
+
+@st.cache_resource(max_entries=2, show_spinner="Reading the file …")
+def upload(file_id: str, name: str, _data: Any) -> Upload:  # noqa: ARG001  (the key: another one for each upload)
+    """A file that was uploaded, under the id that Streamlit gave it."""
+    return reading.read(name, _data.getvalue())
+
+
+_BY_DIGEST: dict[str | type[Any], Any] = {Upload: lambda given: (given.digest, given.file)}
+
+
+@st.cache_resource(max_entries=2, show_spinner=False, hash_funcs=_BY_DIGEST)
+def proposed(given: Upload) -> tuple[Choices, showing.Options]:
+    """The choices that the page begins with, and what else can be chosen."""
+    return proposal.propose(given), showing.options(given)
+
+
+@st.cache_resource(max_entries=4, show_spinner="Looking at the rows …", hash_funcs=_BY_DIGEST)
+def prepared(given: Upload, choices: str) -> Rows:
+    """What would be trained on; ``choices`` as JSON."""
+    return preparing.prepare(given, Choices.model_validate_json(choices))
+
+
+@st.cache_data(max_entries=2, show_spinner=False, hash_funcs=_BY_DIGEST)
+def first_pictures(given: Upload) -> list[tuple[str, bytes]]:
+    """A picture of each of the first classes."""
+    return showing.first_pictures(given)
+
+
+def first_rows(given: Upload) -> pd.DataFrame:
+    """The beginning of a table."""
+    return showing.first_rows(given)
+
+
+def upload_classes(rows: Rows) -> pd.DataFrame:
+    """How many rows of each class train and test."""
+    return showing.classes(rows)
+
+
+def upload_plan(given: Upload, choices: Choices, rows: Rows) -> str:
+    """What training would do, in words."""
+    return showing.plan(given, choices, rows)
+
+
+def upload_advice(given: Upload) -> str:
+    """What would make the model better."""
+    return showing.advice(given)
+
+
+def train(given: Upload, order: Order, session: str) -> None:
+    """Begin to train, unless that is under way."""
+    TRAINING.start(order, building.work(given, order, SOLVING), session)
+
+
+def training_state(order: Order, session: str) -> Solve | None:
+    """How far it is; None if this session did not ask for it."""
+    return TRAINING.state(order, session)
+
+
+def cancel_training(order: Order, session: str) -> None:
+    """Stop it; nothing of it stays."""
+    TRAINING.cancel(order, session)
+
+
+def dismiss_training(order: Order) -> None:
+    """Forget how it ended."""
+    TRAINING.dismiss(order)
+
+
+def trained(order: Order) -> tuple[str, str] | None:
+    """Name of the workspace that was made of an upload, and how good its model is; None if there is none."""
+    folder = building.find(order)
+    if folder is None:
+        return None
+    return catalogue.register(folder), Workspace(folder).manifest.description

@@ -424,6 +424,27 @@ def visitor() -> str:
     return name
 
 
+def training() -> Any:
+    """The upload that this visit has trained last, until it is left; None if there is none."""
+    return st.session_state.get("training")
+
+
+def set_training(order: Any) -> None:
+    """Remember what is trained, whatever page is looked at meanwhile; None to leave it."""
+    st.session_state["training"] = order
+    st.session_state["training-watched"] = False
+
+
+def watch_training() -> None:
+    """The visitor has seen it end: its workspace opens by itself."""
+    st.session_state["training-watched"] = True
+
+
+def is_training_watched() -> bool:
+    """Whether the visitor was looking on as it ended."""
+    return bool(st.session_state.get("training-watched"))
+
+
 def is_dismissed(hint: str) -> bool:
     """Whether the visitor has closed a hint."""
     return hint in st.session_state.get("dismissed", ())

@@ -14,6 +14,7 @@ from influence_core.errors import InfluenceError
 
 LOOPBACK = "127.0.0.1"
 FIRST_PORT = 8501
+ALLOWED = "INFLUENCE_UPLOADS"  # set to "allow", uploads are taken also where others can reach the dashboard
 
 
 class AddressError(InfluenceError):

@@ -20,7 +20,7 @@ from influence_core.project import Project
 from influence_core.store import Manifest, Progress, Workspace, build
 from influence_core.store.describe import fingerprint
 from influence_core.store.files import explained, write_text
-from influence_core.store.manifest import DEMO, read_record
+from influence_core.store.manifest import DEMO, UPLOAD, read_record
 
 __all__ = ["Order", "Progress", "build_demo", "build_order"]
 
@@ -69,10 +69,17 @@ def build_order(order: Order, folder: Path, progress: Report) -> Workspace:
         InfluenceError: If the project, the method or the folder cannot be used; what is done is kept.
     """
     project = projects.loaded(order.project, progress)
-    reference = f"{DEMO}{order.project}" if order.project in demo_models.DEMOS else ""
+    reference = _reference(order.project, folder)
     method = order.chosen_method(project)
     limit = order.test_limit or (None if method.name == Exact.name else SOLVED_FIRST)
     return build(project, folder, method, test_limit=limit, progress=progress, project_ref=reference)
+
+
+def _reference(given: str, folder: Path) -> str:
+    """What the manifest says of the project's code: a demo, or an upload that keeps its rows in this very folder."""
+    if given in demo_models.DEMOS:
+        return f"{DEMO}{given}"
+    return UPLOAD if projects.is_upload(given) and Path(given).resolve() == folder.resolve() else ""
 
 
 def build_demo(demo: DemoFolder, progress: Report, say: Say) -> None:

@@ -46,7 +46,7 @@ def checked(
     check_files(folder)
     _ = len(workspace.train), len(workspace.test), [(run.record, run.report) for run in workspace.runs]
     if project is not None:
-        projects.of_workspace(workspace.manifest, project, progress)
+        projects.of_workspace(workspace, project, progress)
     return workspace
 
 

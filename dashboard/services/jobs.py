@@ -1,4 +1,4 @@
-"""Solves that take seconds: one at a time on a thread of their own, watched and stopped from any visitor's page."""
+"""Work that takes seconds: one at a time on a thread of its own, watched and stopped from any visitor's page."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Generic, Literal, TypeVar
 
 from dashboard.services.faults import Fault, describe
 from influence_core.errors import ProjectError
@@ -26,7 +26,7 @@ KEPT = 100  # jobs that ended, of which the page may still ask how
 
 @dataclass(frozen=True)
 class Asked:
-    """What is to be solved: the key of a job."""
+    """What is to be solved: the key of a solve."""
 
     workspace: str
     run_id: str
@@ -85,17 +85,20 @@ class _StoppedError(Exception):
     """Nobody wants the answer any more; raised inside the solve, which it ends."""
 
 
-class Jobs:
-    """All jobs of this process, by what is asked."""
+K = TypeVar("K", bound=Hashable)
+
+
+class Jobs(Generic[K]):
+    """All jobs of one kind of this process, by what is asked."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()  # held for moments only, never while something is computed
-        self._jobs: dict[Asked, _Job] = {}
+        self._jobs: dict[K, _Job] = {}
         self._queue: deque[_Job] = deque()
         self._is_working = False
         self._worker: threading.Thread | None = None
 
-    def start(self, asked: Asked, work: Work, session: str) -> None:
+    def start(self, asked: K, work: Work, session: str) -> None:
         """Solve, unless that is under way; what else this session was waiting for is stopped if nobody wants it."""
         with self._lock:
             self._leave_others(asked, session)
@@ -110,10 +113,10 @@ class Jobs:
             job.cancelled_by.discard(session)
             if not self._is_working:
                 self._is_working = True
-                self._worker = threading.Thread(target=self._run, name="solving", daemon=True)
+                self._worker = threading.Thread(target=self._run, name="jobs", daemon=True)
                 self._worker.start()
 
-    def state(self, asked: Asked, session: str) -> State | None:
+    def state(self, asked: K, session: str) -> State | None:
         """How far it is for this session; None if it has not asked for it."""
         with self._lock:
             job = self._jobs.get(asked)
@@ -121,7 +124,7 @@ class Jobs:
                 return None
             return State("cancelled") if session in job.cancelled_by else job.state
 
-    def cancel(self, asked: Asked, session: str) -> None:
+    def cancel(self, asked: K, session: str) -> None:
         """Stop waiting for it; it goes on only if somebody else waits too."""
         with self._lock:
             job = self._jobs.get(asked)
@@ -129,7 +132,7 @@ class Jobs:
                 job.cancelled_by.add(session)
                 self._leave(job, session)
 
-    def dismiss(self, asked: Asked) -> None:
+    def dismiss(self, asked: K) -> None:
         """Forget how a job ended."""
         with self._lock:
             job = self._jobs.get(asked)
@@ -145,7 +148,7 @@ class Jobs:
         if self._worker is not None:
             self._worker.join(LAST_STEP)
 
-    def _leave_others(self, asked: Asked, session: str) -> None:
+    def _leave_others(self, asked: K, session: str) -> None:
         for other, job in list(self._jobs.items()):
             if other != asked and job.state.is_live and session in job.wanted_by:
                 self._leave(job, session)

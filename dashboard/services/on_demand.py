@@ -29,7 +29,7 @@ def explain_or_solve(
     try:
         return explain(workspace, question)
     except NotSolvedError:
-        project = projects.of_workspace(workspace.manifest, given, progress)
+        project = projects.of_workspace(workspace, given, progress)
         if project is None:
             raise
     run, target = workspace.run(question.run), target_of(workspace.manifest, question)

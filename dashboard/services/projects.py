@@ -1,4 +1,7 @@
-"""Find the code behind a workspace: a demo's name or ``file.py[:attribute]``, given by the user."""
+"""Find the code behind a workspace: a demo's name or ``file.py[:attribute]``, given by the user.
+
+A workspace that was made of an uploaded file needs none: its folder keeps the rows, and our own trainer the model.
+"""
 
 from __future__ import annotations
 
@@ -11,9 +14,11 @@ from pathlib import Path
 from types import ModuleType
 
 import demo_models
-from influence_core.errors import ProjectError
+from dashboard.services.uploads.keeping import recipe_of
+from dashboard.services.uploads.training import project_in
+from influence_core.errors import InfluenceError, ProjectError
 from influence_core.project import Project
-from influence_core.store import Manifest, Progress
+from influence_core.store import Manifest, Progress, Workspace
 from influence_core.store.describe import fingerprint
 
 
@@ -28,8 +33,11 @@ def load_project(reference: str) -> Project:
 
     Raises:
         ProjectError: If the file is missing, raises, or holds no project of that name.
+        UploadError: If it is the folder of an upload that cannot be used.
         UnknownNameError: If it is neither a file nor a demo.
     """
+    if is_upload(reference):
+        return project_in(Path(reference))
     # a demo's name stays one in a folder that holds something of that name, such as its own workspace
     names_a_file = reference.endswith(".py") or ":" in reference or Path(reference).is_file()
     if reference in demo_models.DEMOS or not names_a_file:
@@ -43,6 +51,11 @@ def load_project(reference: str) -> Project:
         msg = f"'{attribute}' in {file} is of type {type(found).__name__}; an influence_core.Project is needed."
         raise ProjectError(msg)
     return found
+
+
+def is_upload(reference: str) -> bool:
+    """Whether it is the folder of a workspace that was made of an upload; no demo is called as a path."""
+    return reference not in demo_models.DEMOS and recipe_of(Path(reference)) is not None
 
 
 def loaded(reference: str, progress: Callable[[Progress], None]) -> Project:
@@ -59,8 +72,8 @@ def loaded(reference: str, progress: Callable[[Progress], None]) -> Project:
 @contextmanager
 def _told(reference: str, progress: Callable[[Progress], None]) -> Iterator[None]:
     """Say that code is being imported, which may take a minute; its prints are no result of ours."""
-    demo = reference in demo_models.DEMOS
-    stage = "Data and model" if demo else f"Importing {Path(split(reference)[0]).name}"
+    is_ours = reference in demo_models.DEMOS or is_upload(reference)
+    stage = "Data and model" if is_ours else f"Importing {Path(split(reference)[0]).name}"
     progress(Progress(stage, 0, 1, None))
     with redirect_stdout(sys.stderr):
         yield
@@ -98,19 +111,25 @@ def _where(error: Exception | SystemExit, file: Path) -> str:
 
 
 def other_demo(manifest: Manifest) -> str:
-    """Why a demo's own workspace has no project: what ``of_workspace`` gives None for."""
+    """Why a demo's or an upload's own workspace has no project: what ``of_workspace`` gives None for."""
+    if manifest.is_upload:
+        return (
+            "The uploaded rows in this workspace's folder are missing or altered, or the libraries here train another "
+            "model on them; upload the file again."
+        )
     name = manifest.called
     return f"The demo {name} of this installation is not the one this workspace was built from; build it again."
 
 
 def of_workspace(
-    manifest: Manifest, given: str | None, progress: Callable[[Progress], None] = lambda _: None
+    workspace: Workspace, given: str | None, progress: Callable[[Progress], None] = lambda _: None
 ) -> Project | None:
-    """The project that made a workspace, from what the user gave or from a bundled demo's name; else None.
+    """The project that made a workspace: what the user gave, a bundled demo, or our trainer's on an upload; else None.
 
     Raises:
         ProjectError: If the project that was given is another one.
     """
+    manifest = workspace.manifest
     if given:
         project = loaded(given, progress)
         if fingerprint(project) != manifest.fingerprint:
@@ -123,4 +142,13 @@ def of_workspace(
     if manifest.demo:
         project = loaded(manifest.demo, progress)
         return project if fingerprint(project) == manifest.fingerprint else None
-    return None
+    return _uploaded(workspace) if manifest.is_upload else None
+
+
+def _uploaded(workspace: Workspace) -> Project | None:
+    """What our trainer makes of the rows in the folder, whoever put them there; None if it is another model."""
+    try:
+        project = project_in(workspace.path)
+    except InfluenceError:
+        return None
+    return project if fingerprint(project) == workspace.manifest.fingerprint else None

@@ -42,7 +42,7 @@ def obstacle(workspace: Workspace, run: Run, project: Project | None) -> str:
     manifest = workspace.manifest
     if not run.is_linear_head:
         return "Refitting is quick for a single linear layer only, and this model has more than that."
-    if project is None and manifest.demo:
+    if project is None and (manifest.demo or manifest.is_upload):
         return other_demo(manifest)
     if project is None:
         return "Refitting needs the project's code: open it with `influence open DIR --project FILE`."

@@ -66,13 +66,17 @@ def another(workspace: Workspace, run: Run) -> str:
     """The command that adds a run to compare this one with: another method, or the same under another damping."""
     method = next((name for name in METHODS if name != run.method), None)
     chosen = method or f"{run.method} --damping {next(d for d in OTHER_DAMPINGS if d != run.damping)}"
-    folder = shlex.quote(str(Path(workspace.path)))
-    return f"influence build {workspace.manifest.called} --out {folder} --method {chosen}"
+    return f"{_build(workspace)} --method {chosen}"
 
 
 def closer(workspace: Workspace, run: Run) -> str:
     """The command that adds a run which is likely to reach an answer where this one did not."""
     finished = run.method == "lissa" and run.hyperparameters.get("finish") == "none"
     chosen = "--method auto" if finished else f"--method {run.method} --damping {setting(10 * (run.damping or 1e-3))}"
+    return f"{_build(workspace)} {chosen}"
+
+
+def _build(workspace: Workspace) -> str:
+    """The command that adds a run; an upload's folder is its own project."""
     folder = shlex.quote(str(Path(workspace.path)))
-    return f"influence build {workspace.manifest.called} --out {folder} {chosen}"
+    return f"influence build {folder if workspace.manifest.is_upload else workspace.manifest.called} --out {folder}"

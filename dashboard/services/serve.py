@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn
 
-from dashboard.services.address import Address
+from dashboard.services.address import ALLOWED, Address
 
 APP = Path(__file__).parents[1] / "app.py"
 HEALTHY_WITHIN = 60.0  # seconds
@@ -72,6 +72,8 @@ def _command(address: Address) -> list[str]:
     options = {"address": address.host, "port": str(address.port), "headless": "true"}
     if not address.is_loopback:
         options["allowedHosts"] = "*"  # beside the script only this machine's names are allowed
+        if os.environ.get(ALLOWED) != "allow":
+            options["maxUploadSize"] = "1"  # nothing is taken; Streamlit would keep in memory whatever is sent
     flags = [part for name, value in options.items() for part in (f"--server.{name}", value)]
     # -P: a file of the user's working folder must not shadow a library
     return [sys.executable, "-P", "-m", "streamlit", "run", str(APP), "--logger.level", "warning", *flags]

@@ -28,8 +28,8 @@ def on_demand(run: Run, project: Project) -> Solver:
 
 
 def is_promised(manifest: Manifest, given: str) -> bool:
-    """Whether the user gave code, or the workspace is a bundled demo's; nothing is loaded to know."""
-    return bool(given or manifest.demo)
+    """Whether the user gave code, or the workspace is a bundled demo's or an upload's; nothing is loaded to know."""
+    return bool(given or manifest.demo or manifest.is_upload)
 
 
 def asked(workspace: str, run: Run, test_id: int, target: Target) -> Asked:

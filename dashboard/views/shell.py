@@ -62,7 +62,7 @@ def show(draw: Callable[[Screen], None]) -> None:
     if opening.failed:
         _ways_out(state.place())
     elif screen is None:
-        empty.draw()
+        empty.draw(_upload)
     else:
         with boundary.guard(cache.describe_fault, "page"):
             _header(screen)
@@ -101,6 +101,12 @@ def _header(screen: Screen) -> None:
 def _workspace_menu(current: str, names: list[str]) -> header.Menu:
     options = names if current in names else [current, *names]
     return header.Menu("Workspace", options, state.control("workspace-menu", current), _choose_workspace)
+
+
+def _upload() -> None:
+    from dashboard.views import bring  # noqa: PLC0415  (it leads to Explain, which begins with this file)
+
+    st.switch_page(st.Page(bring.page, title=bring.TITLE, url_path=bring.PATH))
 
 
 def _ways_out(place: state.Place) -> None:

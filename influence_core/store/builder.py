@@ -54,7 +54,7 @@ def build(  # noqa: PLR0913  (the one call of a notebook: every argument but two
         target: The measurement whose scores are stored.
         test_limit: Solve only that many test predictions, the most worth explaining first.
         progress: Called before and after every unit of work.
-        project_ref: ``demo:NAME`` for a bundled demo.
+        project_ref: ``demo:NAME`` for a bundled demo, ``upload`` for a model trained on rows that the folder keeps.
 
     Raises:
         ProjectError: If model, data and task do not fit together.

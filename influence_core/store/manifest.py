@@ -15,6 +15,7 @@ from influence_core.target import Kind, Measure, Of, Target
 
 FORMAT_VERSION = 1
 DEMO = "demo:"  # begins the reference of a bundled demo
+UPLOAD = "upload"  # the reference of a model that the dashboard trained on rows which the workspace itself keeps
 
 
 class Record(BaseModel):
@@ -68,8 +69,13 @@ class Manifest(Record):
         return self.project_ref.removeprefix(DEMO) if self.project_ref.startswith(DEMO) else ""
 
     @property
+    def is_upload(self) -> bool:
+        """Whether the dashboard trained the model, and can again, on rows that the workspace's folder keeps."""
+        return self.project_ref == UPLOAD
+
+    @property
     def called(self) -> str:
-        """What a command calls the project: a demo's name, or a placeholder for the user's own file."""
+        """What a command calls the project: a demo's name, or a placeholder for the user's own file or folder."""
         return self.demo or "PROJECT"
 
 

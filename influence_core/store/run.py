@@ -234,7 +234,7 @@ class Run:
     def _not_solved(self, test_id: int, target: Target) -> NotSolvedError:
         asked = "" if target == self.target else f" for the {target.measure} of '{target.of}'"
         options = "" if target == self.target else f" --measure {target.measure} --target {target.of}"
-        options += "" if self.manifest.demo else " --project FILE"
+        options += "" if self.manifest.demo or self.manifest.is_upload else " --project FILE"
         command = f"influence explain {self.folder.parent.parent} --run {self.id} --test {test_id}{options}"
         msg = (
             f"Test example {test_id} is not solved yet{asked} ({len(self.solved)} of {self.manifest.n_test} are); "

@@ -57,15 +57,15 @@ def test_an_unknown_demo() -> None:
 
 
 def test_only_a_demos_name_is_resolved_from_a_workspace(digits: Workspace, hostile: Workspace, tmp_path: Path) -> None:
-    found = of_workspace(digits.manifest, "")
+    found = of_workspace(digits, "")
     assert found is not None
     assert found.name == "digits"
-    assert of_workspace(hostile.manifest, "") is None
+    assert of_workspace(hostile, "") is None
     file = tmp_path / "work.py"
     file.write_text(GOOD)
-    assert of_workspace(hostile.manifest, str(file)) is not None
+    assert of_workspace(hostile, str(file)) is not None
     with pytest.raises(ProjectError, match="not the one this workspace was built from"):
-        of_workspace(digits.manifest, str(file))
+        of_workspace(digits, str(file))
 
 
 def test_the_hostile_project_is_the_same_every_time(hostile: Workspace) -> None:

@@ -163,7 +163,7 @@ def test_a_training_examples_reach(digits: Workspace) -> None:
 
 
 def test_refitting_agrees_with_a_fit_on_the_remaining_rows(digits: Workspace) -> None:
-    project = of_workspace(digits.manifest, "")
+    project = of_workspace(digits, "")
     assert project is not None
     assert obstacle(digits, digits.run(), project) == ""
     shown = explained(digits, 327)

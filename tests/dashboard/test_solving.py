@@ -80,7 +80,7 @@ def engine(slow: Slow, monkeypatch: pytest.MonkeyPatch) -> Engine:
 
     monkeypatch.setattr(Run, "scores", scores)
     monkeypatch.setattr(solving, "on_demand", lambda run, project: made)
-    monkeypatch.setattr("dashboard.services.projects.of_workspace", lambda manifest, given: hostile_project())
+    monkeypatch.setattr("dashboard.services.projects.of_workspace", lambda workspace, given: hostile_project())
     monkeypatch.setattr(cache, "JOBS", Jobs())
     monkeypatch.setattr(cache, "SOLVING", Turns())
     return made
@@ -196,7 +196,7 @@ def test_another_prediction_is_there_while_one_is_solved(
 
 
 def test_a_demo_that_changed_says_so(unsolved: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dashboard.services.projects.of_workspace", lambda manifest, given: None)
+    monkeypatch.setattr("dashboard.services.projects.of_workspace", lambda workspace, given: None)
     app = opened(unsolved, monkeypatch)
     until(lambda: not _live(app))
     app.run()
