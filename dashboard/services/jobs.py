@@ -81,6 +81,10 @@ class _Job:
     is_stopped: bool = False
 
 
+def _nothing(report: Report) -> None:
+    """In place of work that is over: what it held, such as a file of 50 MB, is let go though its end is remembered."""
+
+
 class _StoppedError(Exception):
     """Nobody wants the answer any more; raised inside the solve, which it ends."""
 
@@ -161,6 +165,7 @@ class Jobs(Generic[K]):
             job.is_stopped = True
             if job in self._queue:
                 self._queue.remove(job)
+                job.work = _nothing
             job.state = State("cancelled")
 
     def _forget_old(self) -> None:
@@ -195,6 +200,7 @@ class Jobs(Generic[K]):
     def _end(self, job: _Job, state: State) -> None:
         with self._lock:
             job.state = state
+            job.work = _nothing
 
     def _report(self, job: _Job, progress: Progress) -> None:
         with self._lock:

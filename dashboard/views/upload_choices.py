@@ -6,7 +6,7 @@ import streamlit as st
 
 from dashboard import cache
 
-KINDS = {"classification": "Classes", "regression": "A value"}
+KINDS = {"classification": "a class", "regression": "a value"}
 NONE = "none"
 
 
@@ -24,7 +24,7 @@ def draw(file_id: str, upload: cache.Upload) -> cache.Choices:
         key=f"upload-label-{file_id}",
     )
     kind = st.segmented_control(
-        "It is one of",
+        "The label is",
         list(KINDS),
         default=proposed.kind,
         format_func=KINDS.__getitem__,

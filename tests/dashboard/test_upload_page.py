@@ -13,7 +13,8 @@ from streamlit.testing.v1 import AppTest
 from dashboard import cache
 from dashboard.services import catalogue
 from dashboard.services.jobs import Jobs
-from tests.dashboard.test_pages import shown
+from tests.dashboard.conftest import HOSTILE
+from tests.dashboard.test_pages import APP, shown
 from tests.dashboard.uploaded import cancer, csv, digits, folders, zipped
 
 TIMEOUT = 60
@@ -125,3 +126,23 @@ def test_nothing_is_taken_where_others_can_reach_the_dashboard(page: AppTest, tm
     assert "Uploads are off" in shown(page)
     assert not page.get("file_uploader")
     assert folders(tmp_path / "data") == []
+
+
+def test_the_empty_dashboard_leads_here(loopback: None) -> None:
+    app = AppTest.from_file(APP, default_timeout=TIMEOUT).run()
+    app.button("to-upload").click().run()
+    assert not app.exception
+    assert [title.value for title in app.title] == ["Your data"]
+    assert "never leaves this machine" in shown(app)
+
+
+def test_texts_of_a_file_are_shown_as_texts(page: AppTest) -> None:
+    """Markup in a column, a cell, a class and the file's name reaches no Markdown."""
+    frame = cancer(60).rename(columns={"mean area": HOSTILE, "target": f"{HOSTILE} label"})
+    frame[f"{HOSTILE} label"] = [HOSTILE, "**bold**"] * 30
+    uploaded(page, "![x](http://tracker.example/x.png).csv", csv(frame.assign(**{f"{HOSTILE} same": HOSTILE})))
+    menu(page, "label").set_value(f"{HOSTILE} label").run()  # type: ignore[attr-defined]
+    assert page.button("train")
+    for element in [*page.markdown, *page.caption, *page.subheader]:
+        assert "](http" not in element.value
+        assert "<script>" not in element.value

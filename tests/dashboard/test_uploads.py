@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 from dashboard.services import catalogue
+from dashboard.services.address import Address
 from dashboard.services.builds import Order as BuildOrder
 from dashboard.services.builds import build_order
 from dashboard.services.influence import explain
@@ -19,6 +20,7 @@ from dashboard.services.inventory import check_files, checked
 from dashboard.services.projects import of_workspace, other_demo
 from dashboard.services.refit import obstacle, refit
 from dashboard.services.runs import another
+from dashboard.services.serve import _command
 from dashboard.services.turns import Turns
 from dashboard.services.uploads import building, features
 from dashboard.services.uploads.building import find, home, make
@@ -265,6 +267,24 @@ def test_a_strangers_recipe_runs_nothing_but_our_trainer(made: Workspace, name: 
     assert of_workspace(made, "") is None
 
 
+@pytest.mark.parametrize("change", ["classes", "numbers", "no label", "no test rows", "another column"])
+def test_a_strangers_rows_are_checked_before_anything_is_trained(made: Workspace, change: str) -> None:
+    path = made.path / "upload" / "rows.parquet"
+    frame = pd.read_parquet(path)
+    changed = {
+        "classes": lambda: frame.assign(label=[f"c{i}" for i in range(len(frame))]),
+        "numbers": lambda: frame.assign(**{"input: mean area": ["x"] * len(frame)}),
+        "no label": lambda: frame.assign(label=[None, *frame["label"][1:]]),
+        "no test rows": lambda: frame.assign(test=False),
+        "another column": lambda: frame.assign(code=[[1]] * len(frame)),
+    }[change]()
+    changed.to_parquet(path, index=False)
+    write_sums(path.parent)
+    with pytest.raises(UploadError, match="upload the file again"):
+        kept_in(made.path)
+    assert of_workspace(made, "") is None
+
+
 def test_a_strangers_rows_are_held_to_the_limits(made: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("dashboard.services.uploads.csv_files.ROWS", 100)
     assert of_workspace(made, "") is None
@@ -392,6 +412,16 @@ def test_a_data_folder_that_cannot_be_written_is_said(tmp_path: Path) -> None:
     upload = read("cancer.csv", csv(cancer()))
     with pytest.raises(UploadError, match="cannot be written to"):
         make(upload, order_of(upload), lambda progress: None)
+
+
+def test_a_server_for_others_takes_no_large_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Streamlit takes files in whether a page asks for them or not, and keeps them in memory."""
+    monkeypatch.delenv("INFLUENCE_UPLOADS", raising=False)
+    assert "--server.maxUploadSize" not in _command(Address("127.0.0.1", 1))
+    open_to_all = _command(Address("10.0.0.7", 1))
+    assert open_to_all[open_to_all.index("--server.maxUploadSize") + 1] == "1"
+    monkeypatch.setenv("INFLUENCE_UPLOADS", "allow")
+    assert "--server.maxUploadSize" not in _command(Address("10.0.0.7", 1))
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ class Column:
         kind: What it holds.
         distinct: How many different cells, missing ones aside.
         missing: How many cells are missing.
+        n: How many rows there are.
         length: Mean characters of a cell of words.
         is_whole: Whether all its numbers are whole.
     """

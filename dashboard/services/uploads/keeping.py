@@ -17,9 +17,10 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from dashboard.services.uploads.limits import INPUTS, UNPACKED_MEGABYTES, UploadError
+from dashboard.services.uploads.limits import CLASSES, UNPACKED_MEGABYTES, UploadError
+from dashboard.services.uploads.models import width_of
 from dashboard.services.uploads.parquet_files import read_within_limits
 from dashboard.services.uploads.preparing import Rows
 from dashboard.services.uploads.proposal import Choices
@@ -30,6 +31,7 @@ from influence_core.store.tensors import read_tensors, write_tensors
 FOLDER, RECIPE, ROWS, FEATURES = "upload", "recipe.json", "rows.parquet", "features.safetensors"
 INPUT, KNOWN = "input: ", "known: "  # begin the names of the upload's columns, so that none is called as one of ours
 LABEL, KEY, TEST, PICTURE = "label", "key", "test", "picture"
+LARGEST_RECIPE = 1_000_000  # bytes; 500 names of columns and a few sentences
 BYTES = (pa.types.is_binary, pa.types.is_large_binary)
 
 
@@ -94,9 +96,10 @@ def keep(folder: Path, kept: Kept) -> None:
 
 def recipe_of(folder: Path) -> Recipe | None:
     """The recipe of a workspace; None if it has none that can be read."""
+    path = folder / FOLDER / RECIPE
     try:
-        return Recipe.model_validate_json((folder / FOLDER / RECIPE).read_text(encoding="utf-8"))
-    except (OSError, ValueError, ValidationError):
+        return Recipe.model_validate_json(path.read_bytes()) if path.stat().st_size <= LARGEST_RECIPE else None
+    except (OSError, ValueError):
         return None
 
 
@@ -133,7 +136,7 @@ def _features(place: Path, rows: int, recipe: Recipe) -> np.ndarray | None:
         return None
     check_sum(_bounded(place / FEATURES))
     found = read_tensors(place / FEATURES)["features"]
-    if found.dim() != 2 or len(found) != rows or found.shape[1] > INPUTS or not found.isfinite().all():  # noqa: PLR2004
+    if found.dim() != 2 or len(found) != rows or not found.isfinite().all():  # noqa: PLR2004
         msg = f"{FEATURES} has features of shape {tuple(found.shape)} for {rows} rows."
         raise ValueError(msg)
     return found.float().numpy()
@@ -162,15 +165,37 @@ def _kept(recipe: Recipe, table: pa.Table, odd: list[str], features: np.ndarray 
         msg = "The columns are not those that an upload is kept in."
         raise ValueError(msg)
     frame = _decoded(table).to_pandas()
-    labels = frame[LABEL].to_numpy(dtype=np.float64 if recipe.choices.kind == "regression" else object)
+    is_regression = recipe.choices.kind == "regression"
+    labels = frame[LABEL].to_numpy(dtype=np.float64 if is_regression else object)
     inputs, known = (_begun_by(frame, start) for start in (INPUT, KNOWN))
     keys = [str(key) for key in frame[KEY]] if KEY in frame else []
     pngs = tuple(frame[PICTURE]) if features is not None else ()
     is_test = frame[TEST].to_numpy(dtype=bool)
-    if set(recipe.numbers) - set(inputs.columns) or is_test.all() or not is_test.any():
+    kept = Kept(recipe, Rows(inputs, recipe.numbers, labels, keys, is_test, known, recipe.said), pngs, features)
+    _check(kept)
+    return kept
+
+
+def _check(kept: Kept) -> None:
+    """Raise ValueError unless rows and recipe fit each other and the limits: a stranger may have written both."""
+    rows, choices = kept.rows, kept.recipe.choices
+    train = ~rows.is_test
+    inputs = rows.inputs
+    if choices.kind == "regression":
+        is_labelled = bool(np.isfinite(rows.labels).all())
+    else:
+        of_train = {label for label in rows.labels[train] if isinstance(label, str)}
+        is_labelled = 1 < len(of_train) <= CLASSES and set(rows.labels) == of_train
+    width = width_of(choices.kind, len(set(rows.labels)), len(rows.labels))
+    fits = {
+        "table": numbers <= set(inputs.columns)
+        and all(pd.api.types.is_numeric_dtype(inputs[name]) for name in numbers),
+        "text": list(inputs.columns) == ["text"],
+        "image": kept.features is not None and kept.features.shape[1] <= width,
+    }
+    if not (is_labelled and train.any() and rows.is_test.any() and fits[choices.modality]):
         msg = "The rows are not those of the recipe."
         raise ValueError(msg)
-    return Kept(recipe, Rows(inputs, recipe.numbers, labels, keys, is_test, known, recipe.said), pngs, features)
 
 
 def _decoded(table: pa.Table) -> pa.Table:
