@@ -12,6 +12,7 @@ import demo_models
 from demo_models.spam_transformer import TEST_LIMIT
 from influence_core.gradients import FunctionalModel
 from influence_core.methods import auto
+from influence_core.methods.base import run_stages
 from influence_core.store import build
 from tests.benchmarks.figures import Figure, command
 
@@ -46,8 +47,9 @@ def run() -> list[Figure]:
         made, frame = workspace.run(), workspace.test.frame()
         solved, report, accuracy = len(made.solved), made.report, float(frame["correct"].mean())
     trunked, rows = fitted.trunked  # type: ignore[union-attr]
+    attributor = fitted.attributor(run_stages(fitted.stages))
     started = time.perf_counter()
-    fitted.attributor({}).scores([0])
+    attributor.scores([0])
     one = time.perf_counter() - started
     plain, stored = trunk_ratio(fitted.model, trunked, project.train, rows)
     return [
