@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from demo_models import breast_cancer, diabetes, digits, mnist_cnn, spam
+from demo_models import breast_cancer, diabetes, digits, mnist_cnn, spam, spam_transformer
 from influence_core.errors import UnknownNameError
 from influence_core.project import Project
 from influence_core.views import Modality
@@ -40,6 +40,14 @@ _ALL = (
     Demo("diabetes", diabetes.TITLE, "table", diabetes.SUMMARY, diabetes.load),
     Demo("spam", spam.TITLE, "text", spam.SUMMARY, spam.load),
     Demo("mnist-cnn", mnist_cnn.TITLE, "image", mnist_cnn.SUMMARY, mnist_cnn.load, mnist_cnn.TEST_LIMIT),
+    Demo(
+        "spam-transformer",
+        spam_transformer.TITLE,
+        "text",
+        spam_transformer.SUMMARY,
+        spam_transformer.load,
+        spam_transformer.TEST_LIMIT,
+    ),
 )
 DEMOS: dict[str, Demo] = {demo.name: demo for demo in _ALL}
 

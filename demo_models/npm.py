@@ -5,18 +5,17 @@ The tarball is recognised by its SHA-256: one that is cut short or altered is fe
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import shutil
 import subprocess
 import tarfile
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from platformdirs import user_cache_path
 
+from demo_models.fetched import fetched, sha256_of
 from influence_core.errors import ProjectError
 
 TIMEOUT_SECONDS = 900
@@ -52,16 +51,7 @@ class NpmPackage:
         Raises:
             ProjectError: If npm is missing or fails, or the cache folder cannot be written.
         """
-        path = self.path
-        try:
-            if not path.is_file() or _sha256(path) != self.sha256:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-                    self._download(Path(folder)).replace(path)
-        except OSError as error:
-            msg = f"The folder {path.parent} cannot be used ({error.strerror}); make it writable or free space."
-            raise ProjectError(msg) from error
-        return path
+        return fetched(self.path, self.sha256, self._download)
 
     def files(self, suffix: str) -> Iterator[tuple[str, bytes]]:
         """Path inside the package and content of each file with that suffix; nothing is unpacked to disk."""
@@ -82,7 +72,7 @@ class NpmPackage:
         _log.info("Downloading %s %s with npm (%s, once).", self.name, self.version, self.size)
         self._pack(npm, folder)
         packed = list(folder.glob("*.tgz"))
-        if len(packed) != 1 or _sha256(packed[0]) != self.sha256:
+        if len(packed) != 1 or sha256_of(packed[0]) != self.sha256:
             msg = (
                 f"npm delivered something other than the published package {self.name} {self.version}; run "
                 "'npm cache clean --force' and try again."
@@ -113,8 +103,3 @@ class NpmPackage:
                 "then try again."
             )
             raise ProjectError(msg) from error
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

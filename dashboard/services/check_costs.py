@@ -2,51 +2,27 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 
-import torch
-from torch import Tensor
-
-from dashboard.services.check_model import Trial, in_eval_mode
+from dashboard.services.check_model import Trial
+from dashboard.services.check_speed import TRIED, Speed, measured, some_rows
 from dashboard.services.findings import Finding, attempt
 from dashboard.services.wording import percent
 from influence_core.checks import check_derivatives, spread
-from influence_core.curvature.dense import COLUMNS, ROWS, Hessian
+from influence_core.curvature.dense import Hessian
 from influence_core.gradients import FunctionalModel
-from influence_core.memory import DIRECTIONS, bytes_of_a_row, check_memory, free_bytes
+from influence_core.memory import check_memory, free_bytes, needed_bytes
 from influence_core.methods import Exact, Lissa, auto
 from influence_core.methods.exact import LARGEST
 from influence_core.methods.iterative import PRODUCTS
-from influence_core.predictions import predict
 from influence_core.solvers.base import refuse
 from influence_core.solvers.lanczos import ends
-from influence_core.task import Batch
+from influence_core.trunk import with_trunk
 
 SOLVED = 60  # predictions that an iterative build solves unless told otherwise
 PASSES = 20  # over the data that a prediction typically takes; from ten to several hundred
-MOMENT = 1.0  # seconds that one measurement may take
-TRIED = 32  # rows that are measured
 SPECTRUM = 20.0  # seconds that a look at the Hessian's lowest eigenvalue may take
 NOISE = 1e-9  # of the largest eigenvalue: a lowest one of this size is rounding
-
-
-@dataclass(frozen=True)
-class Speed:
-    """Measured seconds.
-
-    Attributes:
-        row: Of reading a training row and running the model on it.
-        hessian: Of a row's part of a product with the Hessian, along one direction.
-        gauss_newton: The same with the Gauss-Newton curvature, in float32.
-        flop: Of a multiplication and an addition in a large dense matrix.
-    """
-
-    row: float
-    hessian: float
-    gauss_newton: float
-    flop: float
 
 
 def findings(trial: Trial) -> Iterator[Finding]:
@@ -60,18 +36,18 @@ def findings(trial: Trial) -> Iterator[Finding]:
         yield lacking
         return
     yield Finding("ok", "method", _taken(trial, chosen.name))
-    speed = _measured(trial)
+    speed = measured(trial)
     if one_by_one:
         yield from _definite(trial, speed)
     if isinstance(chosen, Exact):
         yield from _fits(trial)
     else:
-        found = attempt("memory", lambda: check_memory(model, project.train, chosen.rows, PRODUCTS))
+        found = attempt("memory", lambda: check_memory(trial.single, project.train, chosen.rows, PRODUCTS))
         if isinstance(found, Finding):
             yield found
     yield Finding("ok", "exact", _exact(trial, speed))
     yield Finding("ok", "lissa, cg", _iterative(trial, speed))
-    yield _refits(trial)
+    yield _refits(trial, is_exact=isinstance(chosen, Exact))
 
 
 def _coverage(model: FunctionalModel) -> Finding:
@@ -90,9 +66,11 @@ def _taken(trial: Trial, name: str) -> str:
     return f"{size}: {small} {name}."
 
 
-def _refits(trial: Trial) -> Finding:
+def _refits(trial: Trial, *, is_exact: bool) -> Finding:
     if trial.head is None:
         said = "More than one linear layer is attributed, so a build does not check its scores by refits: not checked."
+    elif not is_exact:
+        said = "The model is one linear layer, but only the exact method is checked by refits in a build: not checked."
     elif trial.project.fit is None:
         said = "A build checks its scores by 24 refits of the layer; Project(fit=...) allows more in the dashboard."
     else:
@@ -100,57 +78,13 @@ def _refits(trial: Trial) -> Finding:
     return Finding("ok", "refits", said)
 
 
-def _measured(trial: Trial) -> Speed:
-    """Each in the precision and the blocks that the methods use, if a smaller block says that this takes a moment."""
-    model, project = trial.model, trial.project
-    n = len(project.train)
-    rows = spread(n, min(TRIED, n))
-    square = torch.randn(512, 512, dtype=torch.float64)
-    single = FunctionalModel.of(in_eval_mode(project), torch.float32)
-    block = min(n, Lissa().rows)
-    return Speed(
-        row=_seconds(lambda: predict(model, project, "train", ids=rows)) / len(rows),
-        hessian=_product(trial, model, model.loss_hessian_products, (min(n, ROWS), COLUMNS)),
-        gauss_newton=_product(trial, single, single.loss_gauss_newton_products, (block, _width(block))),
-        flop=_seconds(lambda: square @ square) / 512**3,
-    )
-
-
-def _width(rows: int) -> int:
-    return max(1, min(DIRECTIONS, PRODUCTS // rows))
-
-
-def _product(
-    trial: Trial, model: FunctionalModel, products: Callable[[Batch, Tensor], Tensor], block: tuple[int, int]
-) -> float:
-    """Seconds of one row and one direction of a product with a curvature, from growing blocks up to the one used."""
-    seconds, done = 0.0, 1
-    for share in (64, 8, 1):
-        if seconds > MOMENT / 10:
-            break  # the next block would take about ten times as long, which says no more
-        rows, columns = max(1, block[0] // share), max(1, block[1] // share)
-        _, batch = next(model.batches(trial.project.train, rows, spread(len(trial.project.train), rows)))
-        directions = torch.randn(model.vector.size, columns, dtype=model.dtype)
-        seconds = _seconds(lambda batch=batch, d=directions: products(batch, d))  # type: ignore[misc]
-        done = rows * columns
-    return seconds / done
-
-
-def _seconds(work: Callable[[], object]) -> float:
-    """The second of two runs: the first one also finds memory and kernels."""
-    work()
-    started = time.perf_counter()
-    work()
-    return time.perf_counter() - started
-
-
 def _definite(trial: Trial, speed: Speed) -> Iterator[Finding]:
     """Whether the Hessian is positive definite, as the exact method without damping needs it to be."""
-    model, n = trial.model, len(trial.project.train)
-    curvature = Hessian(model, trial.project.train)
+    train = trial.project.train
     affordable = int(SPECTRUM / (100 * speed.hessian))
-    rows = None if affordable >= n else spread(n, max(affordable, TRIED))
-    found = ends(lambda v: curvature.matvec(v, rows), model.vector.size, model.dtype)
+    rows = None if affordable >= len(train) else spread(len(train), max(affordable, TRIED))
+    model, data = with_trunk(trial.model, train if rows is None else some_rows(trial, rows))
+    found = ends(Hessian(model, data).matvec, model.vector.size, model.dtype)
     if found.lowest >= -NOISE * found.largest:
         yield Finding(
             "ok", "curvature", f"The lowest eigenvalue of the Hessian is {found.lowest:.2g}: no damping needed."
@@ -189,12 +123,11 @@ def _exact(trial: Trial, speed: Speed) -> str:
 
 def _iterative(trial: Trial, speed: Speed) -> str:
     n, m = len(trial.project.train), len(trial.project.test)
-    rows = min(n, Lissa().rows)
-    memory = rows * bytes_of_a_row(trial.model, trial.project.train) * (1 + 2 * _width(rows)) / 2  # float32
+    memory = needed_bytes(trial.single, trial.project.train, Lissa().rows, PRODUCTS)
     one, solved = n * PASSES * speed.gauss_newton, min(SOLVED, m)
     return (
-        f"{_time(one)} a prediction if it takes {PASSES} passes over the data, {_time(one * solved)} for {solved:,}, "
-        f"and {_size(memory)} (rough estimate)."
+        f"{_time(one)} a prediction if it takes {PASSES} passes over the data, {_time(n * speed.row + one * solved)} "
+        f"for {solved:,}, and {_size(memory)} (rough estimate)."
     )
 
 

@@ -64,6 +64,11 @@ class Trial:
         """The linear head, if the model is one."""
         return find_head(self.model, self.project)
 
+    @cached_property
+    def single(self) -> FunctionalModel:
+        """The model in float32, as iterative methods run it."""
+        return FunctionalModel.of(in_eval_mode(self.project), torch.float32)
+
     @property
     def is_whole(self) -> bool:
         """Whether all training rows are under trial."""

@@ -63,11 +63,11 @@ def from_huggingface(  # noqa: PLR0913  (the one call of a project file: every a
     (train_set, test_set), view, said = read(model.config, (processor, max_length), [*splits], tuple(inputs), labels)
     found: dict[str, Any] = {
         "view": view,
-        "description": f"{_described(model)} {said}".strip(),
         "class_names": _class_names(task, model.config, splits[0], label),
         **_columns_of(splits, columns),
         **about,
     }
+    found["description"] = f"{about.get('description') or _described(model)} {said}".strip()
     return Project(name=name, model=model, task=task, train=train_set, test=test_set, attributed=attributed, **found)
 
 
@@ -161,7 +161,7 @@ def _texts(
     tokeniser = Tokeniser.of(processor, _positions(config), max_length)
     texts = [Texts(rows, names) for rows in splits]
     encoded = tokeniser.encode(texts)
-    said = [told(t, tokeniser.cut(t, e), tokeniser.longest) for t, e in zip(texts, encoded, strict=True)]
+    said = [told(t, tokeniser.cut(t, e), tokeniser) for t, e in zip(texts, encoded, strict=True)]
     data: list[Dataset] = [
         Stacked({**tokens, "labels": known}, len(known)) for tokens, known in zip(encoded, labels, strict=True)
     ]

@@ -68,10 +68,12 @@ class Tokeniser:
     Attributes:
         processor: The copy.
         longest: Tokens a text may have.
+        asked: Whether the user said so.
     """
 
     processor: Any
     longest: int
+    asked: bool
 
     @classmethod
     def of(cls, processor: Any, model_limit: int | None, max_length: int | None) -> Tokeniser:
@@ -92,7 +94,7 @@ class Tokeniser:
             raise ProjectError(msg)
         own = copy.deepcopy(processor)  # a call changes the padding and truncation that it remembers
         own.deprecation_warnings["Asking-to-pad-a-fast-tokenizer"] = True  # all lengths are known only after a pass
-        return cls(own, max_length or limit)
+        return cls(own, max_length or limit, max_length is not None)
 
     def encode(self, splits: Sequence[Texts]) -> list[dict[str, Tensor]]:
         """What the model is given for each row of the splits, every tensor of shape ``(n, length)``.
@@ -124,18 +126,17 @@ class Tokeniser:
         return dict(tokens)
 
 
-def told(texts: Texts, n_cut: int, longest: int) -> str:
+def told(texts: Texts, n_cut: int, tokeniser: Tokeniser) -> str:
     """One sentence on texts that are cut or empty, for the log and the description; empty if none is."""
     split, n = texts.rows.split, len(texts.rows)
     parts = []
     if n_cut:
+        longest = tokeniser.longest
         parts.append(f"{n_cut:,} of the {n:,} {split} texts are longer than {longest} tokens and are cut there")
     if texts.empty:
-        parts.append(
-            f"{len(texts.empty):,} of the {n:,} {split} texts are empty, the first of them in row {texts.empty[0]}"
-        )
-    said = "; ".join(parts)
+        first = texts.empty[0]
+        parts.append(f"{len(texts.empty):,} of the {n:,} {split} texts are empty, the first of them in row {first}")
+    said = f"{'; '.join(parts)}." if parts else ""
     if said:
-        said += "."
-        _log.warning(said)
+        _log.log(logging.INFO if tokeniser.asked else logging.WARNING, said)
     return said

@@ -42,7 +42,7 @@ class Check:
         return (
             f"{self.n_removed} refits, each without one random training example, measured on {self.n_test} "
             f"predictions: correlation {self.pearson:.3f}, real changes are {self.slope:.2f} times the predicted ones "
-            f"(median error {self.median_relative_error:.0%})."
+            f"(median error {100 * self.median_relative_error:.0f} %)."
         )
 
 

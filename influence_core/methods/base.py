@@ -12,8 +12,8 @@ from influence_core.checks import SPLITS, check_batch_independence, check_same_o
 from influence_core.errors import MethodError
 from influence_core.gradients import FunctionalModel
 from influence_core.heads import Head
-from influence_core.predictions import predict
-from influence_core.project import Project
+from influence_core.predictions import Predictions, predict
+from influence_core.project import Project, Split
 from influence_core.rows import OutputRows
 from influence_core.scores import InfluenceScores
 from influence_core.target import Target
@@ -106,6 +106,10 @@ class Fit(Protocol):
     @property
     def stages(self) -> tuple[Stage, ...]:
         """The steps of the fit, in order; each is stored by itself, so that a build can resume."""
+        ...
+
+    def predictions(self, split: Split) -> Predictions:
+        """What the model says of a split; a frozen trunk is run over the training data only once, whoever asks."""
         ...
 
     def attributor(self, tensors: Tensors) -> Attributor:

@@ -20,8 +20,8 @@ from influence_core.gradients import FunctionalModel
 from influence_core.heads import Head, find_head
 from influence_core.methods.attributor import ExactAttributor, LiveTests, factor_from
 from influence_core.methods.base import Stage, Tensors, Tick, check_choices, run_stages, try_rows
-from influence_core.predictions import predict
-from influence_core.project import Dataset, Project
+from influence_core.predictions import Predictions, predict
+from influence_core.project import Dataset, Project, Split
 from influence_core.rows import rows_from
 from influence_core.solvers.base import Factor, check_damping
 from influence_core.solvers.cholesky import Cholesky
@@ -110,6 +110,13 @@ class ExactFit:
             Stage("factor", "Factorisation", self._factor),
         )
 
+    def predictions(self, split: Split) -> Predictions:
+        """What the model says of a split."""
+        if split == "test" or self.head is not None:
+            return predict(self.model, self.project, split)
+        model, train = self._trunked
+        return predict(model, self.project, split, data=train)
+
     def attributor(self, tensors: Tensors) -> ExactAttributor:
         """The fitted method, answering from the live model."""
         factor = factor_from(tensors, self.method.damping)
@@ -139,7 +146,7 @@ class ExactFit:
             }
             return {**stored, "gradient_norm": norm}
         model, train = self._trunked
-        predict(model, self.project, "train", data=train)  # names the first row that does not fit
+        self.predictions("train")  # names the first row that does not fit
         norm, n = model.objective_gradient(train).norm(), len(train)
         rows = torch.empty(n, model.vector.size, dtype=model.dtype)
         for ids, batch in model.batches(train, ROWS):
@@ -151,7 +158,7 @@ class ExactFit:
         if self.head is None:
             kind = Hessian if self.method.curvature == "hessian" else GaussNewton
             return {"curvature": kind(*self._trunked).matrix(tick)}
-        problem = self.head.problem(tensors["inputs"], tensors["labels"], tensors["weights"])
+        problem = self.head.problem(tensors["inputs"], tensors["labels"], tensors.get("weights"))
         return {"curvature": problem.curvature_at(tensors["outputs"]).matrix()}
 
     def _factor(self, tensors: Tensors, _: Tick) -> dict[str, Tensor]:

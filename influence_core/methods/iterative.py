@@ -22,8 +22,8 @@ from influence_core.gradients import FunctionalModel
 from influence_core.heads import Head, find_head, is_one_layer
 from influence_core.memory import check_memory
 from influence_core.methods.base import Method, Stage, Tensors, Tick, check_choices, run_stages, try_rows
-from influence_core.predictions import predict
-from influence_core.project import Dataset, Project
+from influence_core.predictions import Predictions, predict
+from influence_core.project import Dataset, Project, Split
 from influence_core.report import largest_residual, to_tensors
 from influence_core.solvers.base import check_damping, refuse
 from influence_core.solvers.iterative import Solution, check_tolerance, normalised
@@ -108,6 +108,13 @@ class IterativeFit:
         """The model and its training data in memory if they fit, its frozen trunk run once."""
         return with_trunk(self.model, self.project.train)
 
+    def predictions(self, split: Split) -> Predictions:
+        """What the model says of a split."""
+        if split == "test":
+            return predict(self.model, self.project, split)
+        model, train = self.trunked
+        return predict(model, self.project, split, data=train)
+
     @property
     def stages(self) -> tuple[Stage, ...]:
         """How far the model is from its optimum, and what the solver must know of the curvature."""
@@ -133,7 +140,7 @@ class IterativeFit:
 
     def _gradient(self, _: Tensors, __: Tick) -> dict[str, Tensor]:
         model, train = self.trunked
-        predict(model, self.project, "train", data=train)  # names the first row that does not fit
+        self.predictions("train")  # names the first row that does not fit
         return {"gradient_norm": model.objective_gradient(train, self.method.rows).norm().double()}
 
 

@@ -19,7 +19,6 @@ from influence_core.evaluation.agreement import Check, agreement
 from influence_core.methods import Fit, Method, auto
 from influence_core.methods.attributor import ExactAttributor
 from influence_core.methods.base import Attributor, Tensors, Tick
-from influence_core.predictions import predict
 from influence_core.project import Project
 from influence_core.report import FitReport, largest_residual
 from influence_core.store.describe import describe, fingerprint, solve_order, view_of
@@ -111,7 +110,7 @@ class _Builder:
         order: list[int] = []
         for split in ("train", "test"):
             with Ticker(f"Predictions on the {split} set", self.progress) as tick:
-                seen = predict(self.fit.model, project, split)
+                seen = self.fit.predictions(split)
                 order = solve_order(project, seen)  # the last split is the test set
                 if not is_named_alike(folder / f"{split}.arrow", project, split):
                     write_examples(folder / f"{split}.arrow", project, split, seen, view)

@@ -70,7 +70,7 @@ def describe(project: Project, model: FunctionalModel, head: Head | None, view: 
     """The manifest of a project."""
     task = project.task
     names = list(project.class_names) or [str(i) for i in range(task.n_targets)]
-    one_class = task.kind == "classification"
+    one_class, decay = task.kind == "classification", getattr(task, "weight_decay", None)
     return Manifest(
         name=project.name,
         title=project.title or project.name,
@@ -86,6 +86,7 @@ def describe(project: Project, model: FunctionalModel, head: Head | None, view: 
         parameters_attributed=model.vector.size,
         parameters_total=model.vector.total,
         columns=_columns(view.train) if isinstance(view.train, pd.DataFrame) else [],
+        weight_decay=decay if isinstance(decay, float) else None,
         is_linear_head=head is not None,
         can_refit=project.fit is not None,
         notes=list(project.notes),

@@ -51,6 +51,7 @@ class Manifest(Record):
     parameters_attributed: int
     parameters_total: int
     columns: list[Column]
+    weight_decay: float | None = None  # None too where groups of parameters have their own
     is_linear_head: bool
     can_refit: bool
     notes: list[str] = []

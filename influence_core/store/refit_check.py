@@ -42,7 +42,7 @@ class RefitCheck:
             CurvatureError: If there is no single optimum to refit to.
         """
         removed, measured = sample_rows(self.attributor.n_train, REMOVED), self.ids[:MEASURED]
-        problem = self.head.problem(*(self.train[name] for name in ("inputs", "labels", "weights")))
+        problem = self.head.problem(self.train["inputs"], self.train["labels"], self.train.get("weights"))
         coefficients = problem.coefficients(self.head.layer)
         tests = Measured(self.attributor.tests.read(measured), self.attributor.task, self.target)
         refitted = refitted_scores(problem, coefficients, tests, removed, tick)

@@ -28,7 +28,7 @@ SHADOW_IDS = """
 # The script's end comes before the paint: parts arrive as skeletons, fonts and charts later, and what is stale or
 # disconnected is drawn fainter. Only a page on which nothing of this is left, and which then changes nothing for
 # QUIET milliseconds, is what a person sees.
-QUIET = 400
+QUIET, SHORT = 400, 200
 AT_REST = """
 (quiet) => {
   if (!window.lastChange) {
@@ -68,11 +68,10 @@ class Dashboard:
         self.settle()
 
     def settle(self) -> None:
-        """Wait until no script runs and stays so."""
+        """Wait until what was done has been answered: no script runs, and nothing changes any more."""
         self.page.wait_for_timeout(250)
         self.page.locator(READY).wait_for(timeout=30_000)
-        self.page.wait_for_timeout(150)
-        self.page.locator(READY).wait_for(timeout=30_000)
+        self.page.wait_for_function(AT_REST, arg=SHORT, timeout=30_000)
 
     def rest(self) -> None:
         """Wait until the page is painted and nothing on it moves, fades or loads: what is measured is what is seen."""

@@ -159,6 +159,7 @@ def test_the_whole_journey_by_keyboard(visit: Visit, workspaces: dict[str, Works
     first = seen.shown_test()
     expect(seen.page.locator(".st-key-test-list canvas").first).to_be_visible()
     expect(seen.page.locator("li[data-id]").first).to_be_visible()
+    seen.rest()
     focus = "() => Boolean(document.activeElement?.closest('.st-key-test-list'))"
     for _ in range(40):
         seen.page.keyboard.press("Tab")
@@ -177,7 +178,8 @@ def test_the_whole_journey_by_keyboard(visit: Visit, workspaces: dict[str, Works
     expect(seen.page.get_by_role("dialog")).to_have_count(0)
     seen.page.locator("li[data-id] [role=checkbox]").first.focus()
     seen.page.keyboard.press("Space")
-    seen.settle()
+    expect(seen.button("Refit without")).to_be_enabled()
+    seen.rest()
     seen.page.keyboard.press("f")
     expect(seen.page.get_by_text("actual", exact=False).first).to_be_visible(timeout=60_000)
 
@@ -216,6 +218,7 @@ def test_brush_and_slider_give_the_same_list(visit: Visit) -> None:
     values = low.get_attribute("aria-valuetext"), high.get_attribute("aria-valuetext")
     low.focus()  # one step away and back: the slider alone now says the range
     seen.page.keyboard.press("ArrowLeft")
+    seen.wait_until(lambda: words.inner_text() not in (brushed, whole))
     seen.settle()
     assert words.inner_text() not in (brushed, whole)
     seen.page.keyboard.press("ArrowRight")

@@ -172,6 +172,41 @@ def test_a_good_project(change: str, tmp_path: Path, capsys: pytest.CaptureFixtu
     assert "A build would work; 1 warning." in said.out
 
 
+WIDE = """
+wide = torch.nn.Linear(3, 3000).double().eval()
+given |= dict(model=wide, task=ClassificationTask(3000, weight_decay=0.1))
+"""
+EMBEDDED = """
+class Deep(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.trunk, self.head = torch.nn.Linear(3, 4), torch.nn.Linear(4, 2)
+    def forward(self, x):
+        return self.head(torch.tanh(self.trunk(x)))
+torch.manual_seed(0)
+given |= dict(model=Deep().double().eval(), attributed=("head.*",))
+"""
+
+
+@pytest.mark.parametrize(
+    ("change", "facts"),
+    [
+        (
+            WIDE,
+            ["12,000 attributed parameters: more than the 10,000 of exact, so that auto takes lissa", "not checked"],
+        ),
+        (EMBEDDED, [r"38 % of parameters are attributed \(10 of 26\); what training rows", "24 refits of the layer"]),
+    ],
+)
+def test_what_a_build_would_do_is_told(
+    change: str, facts: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, found = checked(capsys, project_file(tmp_path, change))
+    assert code == 0
+    for fact in facts:
+        assert any(re.search(fact, sentence) for sentence in sentences(found, "ok")), found
+
+
 def test_a_demo_is_at_its_optimum(capsys: pytest.CaptureFixture[str]) -> None:
     code, found = checked(capsys, "breast-cancer")
     assert code == 0

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from demo_models.spam import PACKAGE
+from demo_models.spam_corpus import PACKAGE
 from influence_core.errors import ProjectError
 
 

@@ -91,7 +91,8 @@ def quality_of(project: Project) -> str:
         most = int(trained_on.bincount().argmax())
         same = float((labels == most).double().mean())
         name = project.class_names[most][:60]
-        return f"It is right for {right:.1%} of {n:,} test examples; always saying '{name}' would be for {same:.1%}."
+        said = f"It is right for {100 * right:.1f} % of {n:,} test examples; "
+        return f"{said}always saying '{name}' would be for {100 * same:.1f} %."
     mean = trained_on.mean()
     off, without = ((values - labels).abs().mean() for values in (outputs.reshape(-1), mean))
     said = f"It is off by {off:.3g} on average over {n:,} test examples; "
