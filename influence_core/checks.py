@@ -96,8 +96,8 @@ def check_same_outputs(model: FunctionalModel, project: Project) -> None:
     change = float((again - first).norm() / (1e-12 + first.norm()))
     if not change <= BATCH_DEPENDENCE[model.dtype]:
         msg = (
-            f"The model's outputs for the same rows change by {100 * change:.1f} % from one call to the next; take what "
-            "is random out of its forward, such as dropout that ignores model.eval()."
+            f"The model's outputs for the same rows change by {100 * change:.1f} % from one call to the next; take "
+            "what is random out of its forward, such as dropout that ignores model.eval()."
         )
         raise ProjectError(msg)
 

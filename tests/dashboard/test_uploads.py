@@ -195,7 +195,7 @@ def test_a_table_becomes_a_workspace(made: Workspace) -> None:
     assert any("1 missing cell" in note for note in manifest.notes)
     frame = made.test.frame()
     assert frame["correct"].mean() > 0.85
-    said = f"{frame['correct'].mean():.1%} of {len(frame)} test examples"
+    said = f"{100 * frame['correct'].mean():.1f} % of {len(frame)} test examples"
     assert said in manifest.description
     check_files(made.path)
     assert not list(made.path.rglob("*.pkl"))
