@@ -12,7 +12,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 import dashboard
-from dashboard import cache
+from dashboard.cache import with_code
 from dashboard.services import solving, wording
 from dashboard.services.jobs import Jobs, Report
 from dashboard.services.opened import PROJECT, WORKSPACE
@@ -81,8 +81,10 @@ def engine(slow: Slow, monkeypatch: pytest.MonkeyPatch) -> Engine:
     monkeypatch.setattr(Run, "scores", scores)
     monkeypatch.setattr(solving, "on_demand", lambda run, project: made)
     monkeypatch.setattr("dashboard.services.projects.of_workspace", lambda workspace, given: hostile_project())
-    monkeypatch.setattr(cache, "JOBS", Jobs())
-    monkeypatch.setattr(cache, "SOLVING", Turns())
+    monkeypatch.setattr(with_code, "JOBS", Jobs())
+    turns = Turns()
+    for module in ("scores", "with_code"):
+        monkeypatch.setattr(f"dashboard.cache.{module}.SOLVING", turns)
     return made
 
 
@@ -204,7 +206,7 @@ def test_a_demo_that_changed_says_so(unsolved: Workspace, monkeypatch: pytest.Mo
 
 
 def _live(app: AppTest) -> bool:
-    return any(job.state.is_live for job in cache.JOBS._jobs.values())
+    return any(job.state.is_live for job in with_code.JOBS._jobs.values())
 
 
 def test_without_code_the_commands_are_named(hostile: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,7 @@ from streamlit import config
 from streamlit.testing.v1 import AppTest
 
 from dashboard import cache
+from dashboard.cache import uploads
 from dashboard.services import catalogue
 from dashboard.services.jobs import Jobs
 from tests.dashboard.conftest import HOSTILE
@@ -38,7 +39,7 @@ def loopback() -> Iterator[None]:
 @pytest.fixture
 def page(loopback: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[AppTest]:
     jobs: Jobs[cache.Order] = Jobs()
-    monkeypatch.setattr(cache, "TRAINING", jobs)
+    monkeypatch.setattr(uploads, "TRAINING", jobs)
     yield AppTest.from_function(script, default_timeout=TIMEOUT).run()
     jobs.close()
 

@@ -1,0 +1,100 @@
+"""The scores of predictions, and what a page makes of them."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+
+import streamlit as st
+
+from dashboard.cache.examples import frame, workspace
+from dashboard.services import cards as card_service
+from dashboard.services import compare as compare_service
+from dashboard.services import distribution as distribution_service
+from dashboard.services import (
+    influence,
+    runs,
+    training,
+)
+from dashboard.services import trust as trust_service
+from dashboard.services.cards import Card
+from dashboard.services.compare import Comparison
+from dashboard.services.distribution import Distribution
+from dashboard.services.influence import Explanation
+from dashboard.services.opened import Folder
+from dashboard.services.targets import parse
+from dashboard.services.training import Reach
+from dashboard.services.trust import Trust
+from dashboard.services.turns import Turns
+
+SOLVING = Turns()
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def explanation(folder: Folder, run_id: str, test_id: int, target: str) -> Explanation:
+    """The scores of one prediction."""
+    opened = workspace(folder)
+    run, wanted = opened.run(run_id), parse(target, opened.manifest.kind, len(opened.manifest.names))
+    with SOLVING if influence.is_computed(run, wanted) else nullcontext():
+        return influence.explain(opened, run, test_id, wanted)
+
+
+def trust(folder: Folder, run_id: str, shown: Explanation | None = None) -> Trust:
+    """How far to trust a run, or one prediction of it."""
+    return trust_service.trust(workspace(folder).run(run_id), shown)
+
+
+@st.cache_data(max_entries=4, show_spinner=False)
+def flags(folder: Folder, run_id: str) -> dict[int, str]:
+    """What is unusual about some training examples, in words."""
+    values = workspace(folder).run(run_id).self_influence()
+    return {} if values is None else card_service.flags_of(values)
+
+
+@st.cache_data(max_entries=16, show_spinner=False)
+def cards(folder: Folder, run_id: str, asked: tuple[int, str], side: str, shown: tuple[int, int]) -> list[Card]:
+    """Example cards of one side of a prediction; ``asked`` is test id and target, ``shown`` a range of ranks."""
+    found = explanation(folder, run_id, *asked)
+    ids = found.ranked[side][slice(*shown)].tolist()
+    return card_service.score_cards(workspace(folder), found, side, ids, flags(folder, run_id))
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def distribution(folder: Folder, run_id: str, test_id: int, target: str) -> Distribution:
+    """The distribution of the scores over the training set."""
+    opened = workspace(folder)
+    example = opened.test[test_id]
+    names = opened.manifest.class_names
+    first = [int(example.label), int(example.prediction)] if names else []
+    labels = frame(folder, "train")["label"].to_numpy()
+    return distribution_service.distribution(explanation(folder, run_id, test_id, target), labels, names, first)
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def comparison(folder: Folder, run_ids: tuple[str, str], test_id: int, target: str) -> Comparison:
+    """What two runs say about one prediction."""
+    here, there = (explanation(folder, run_id, test_id, target) for run_id in run_ids)
+    return compare_service.compare(here, there)
+
+
+def run_names(folder: Folder) -> dict[str, str]:
+    """Run id -> what tells it apart from the workspace's other runs; the newest first."""
+    return runs.names(workspace(folder))
+
+
+def command_for_another_run(folder: Folder, run_id: str) -> str:
+    """What to type to have a second run to compare with."""
+    opened = workspace(folder)
+    return runs.another(opened, opened.run(run_id))
+
+
+def command_for_closer_run(folder: Folder, run_id: str) -> str:
+    """What to type where a run does not reach an answer."""
+    opened = workspace(folder)
+    return runs.closer(opened, opened.run(run_id))
+
+
+@st.cache_data(max_entries=16, show_spinner=False)
+def reach(folder: Folder, run_id: str, train_id: int) -> Reach:
+    """Which predictions a training example moves."""
+    opened = workspace(folder)
+    return training.reach(opened, opened.run(run_id), train_id)
