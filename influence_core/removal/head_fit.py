@@ -143,7 +143,7 @@ def _descend(
     last = torch.tensor(torch.inf, dtype=torch.float64)
     for _ in range(MAX_STEPS):
         gradient = problem.gradient(coefficients, weights)
-        if gradient.norm() <= enough and gradient.norm() > last / 2:
+        if gradient.norm() <= enough and gradient.norm() >= last / 2:  # also where both are exactly zero
             return coefficients
         last = gradient.norm()
         direction = step(gradient, coefficients)

@@ -108,6 +108,11 @@ def test_missing_words_are_a_word_of_their_own() -> None:
     assert rows.inputs["town"].isna().sum() == 50
 
 
+def test_a_few_words_that_each_occur_once_are_names() -> None:
+    frame = pd.DataFrame({"x": range(30), "who": [f"n{i}" for i in range(30)], "label": ["a", "b"] * 15})
+    assert list(prepared(frame).inputs.columns) == ["x"]
+
+
 def test_ids_dates_and_what_must_not_be_read_are_no_inputs() -> None:
     frame = cancer().assign(code=[f"c{i:05}" for i in range(200)], doctor=["A", "B"] * 100)
     rows = prepared(frame, left_out=("doctor", "mean area"))

@@ -33,9 +33,12 @@ from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
 
 from influence_core import Exact, Project, Target, from_sklearn
+from influence_core.adapters.linear_fit import LinearFit
 from influence_core.errors import ProjectError
 from influence_core.gradients import FunctionalModel
 from influence_core.predictions import predict
+from influence_core.removal.head_fit import newton_fit
+from influence_core.task import RegressionTask
 
 Data = tuple[np.ndarray, np.ndarray]
 TIGHT: dict[str, Any] = {"tol": 1e-12, "max_iter": 20_000}
@@ -288,3 +291,11 @@ def test_mistakes_are_named() -> None:
         from_sklearn(LinearRegression(positive=True).fit(*rows[0]), *rows)
     with pytest.raises(ProjectError, match="ElasticNet is not served"):
         from_sklearn(ElasticNet().fit(*rows[0]), *rows)
+
+
+def test_a_gradient_of_exactly_zero_is_an_optimum() -> None:
+    """Labels that are all zero are fitted by zero, where no rounding is left that would end the descent."""
+    inputs = torch.randn(20, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    nothing, once = torch.zeros(20, dtype=torch.float64), torch.ones(20, dtype=torch.float64)
+    problem = LinearFit(RegressionTask(0.1), intercept=True).problem(inputs, nothing, once)
+    assert newton_fit(problem).abs().max() == 0

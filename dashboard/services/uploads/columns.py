@@ -11,6 +11,7 @@ Kind = Literal["number", "words", "text", "date", "empty"]
 MEAN_CHARACTERS = 25  # of a column of texts
 MEAN_SPACES = 3
 MOSTLY = 0.5  # of the cells that are there
+MANY_ONCE = 15  # words that each occur once: so many are names as well
 MANY_WORDS = 50  # different ones, from which a column of mostly different words is one of names
 
 
@@ -45,7 +46,8 @@ class Column:
     def is_of_names(self) -> bool:
         """Whether nearly every cell is another word, from which nothing can be learnt."""
         known = self.n - self.missing
-        return self.kind == "words" and self.distinct > MANY_WORDS and self.distinct > MOSTLY * known
+        many = self.distinct > MANY_WORDS and self.distinct > MOSTLY * known
+        return self.kind == "words" and (many or self.distinct == known > MANY_ONCE)
 
 
 def describe(frame: pd.DataFrame) -> list[Column]:
