@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 
+EMPTY = "(empty text)"
 WORD = re.compile(r"\w+")
 SHORTEST = 3
 _COMMON = """
@@ -24,7 +26,9 @@ def words(text: str) -> frozenset[str]:
 
 
 def segments(text: str, shared: frozenset[str]) -> Segments:
-    """The text in pieces, each with whether it is a shared word."""
+    """The text in pieces, each with whether it is a shared word; of a text without characters, that there are none."""
+    if not text.strip():
+        return [(EMPTY, False)]
     pieces: Segments = []
     plain_from = 0
     for match in WORD.finditer(text):
@@ -41,6 +45,7 @@ def excerpt(text: str, shared: frozenset[str], length: int) -> str:
     if len(tidy) <= length:
         return tidy
     places = [m.start() for m in WORD.finditer(tidy) if m.group().casefold() in shared]
-    start = max(places, key=lambda at: sum(at <= other < at + length for other in places), default=0)
+    counts = [bisect_left(places, at + length) - i for i, at in enumerate(places)]
+    start = places[counts.index(max(counts))] if places else 0
     start = max(0, min(start - length // 6, len(tidy) - length))
     return f"{'… ' if start else ''}{tidy[start : start + length].strip()}{' …' if start + length < len(tidy) else ''}"

@@ -55,7 +55,7 @@ def _content(screen: Screen, example: cache.Example) -> None:
     if picture:
         st.image(picture, width=PICTURE, alt=f"test example {cache.plain(example.key)}")
     if example.text is not None:
-        text.draw([(example.text, False)], "Text of the test example", key="chosen-text")
+        text.draw(cache.segments(example.text, frozenset()), "Text of the test example", key="chosen-text")
     if example.row is not None:
         lines = cache.differences(example.row, None, screen.workspace.manifest.columns)
         table_row.draw(lines, ("Value", "Training mean"), cache.COLUMNS_SHOWN, key=f"chosen-row-{example.id}")
