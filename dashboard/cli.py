@@ -93,7 +93,7 @@ def influence(
 
 @app.command()
 def demo(
-    name: Annotated[str, typer.Argument(help="digits, breast-cancer, diabetes or spam.")] = "digits",
+    name: Annotated[str, typer.Argument(help="digits, breast-cancer, diabetes, spam, mnist-cnn or spam-transformer.")] = "digits",
     port: Port = None,
     no_browser: NoBrowser = False,
 ) -> None:
