@@ -93,7 +93,9 @@ def influence(
 
 @app.command()
 def demo(
-    name: Annotated[str, typer.Argument(help="digits, breast-cancer, diabetes, spam, mnist-cnn or spam-transformer.")] = "digits",
+    name: Annotated[
+        str, typer.Argument(help="digits, breast-cancer, diabetes, spam, mnist-cnn or spam-transformer.")
+    ] = "digits",
     port: Port = None,
     no_browser: NoBrowser = False,
 ) -> None:
