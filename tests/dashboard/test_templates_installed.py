@@ -94,39 +94,36 @@ def _open(command: Path, folder: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
     arguments = ["open", "my-workspace", "--project", "my_project.py", "--no-browser", "--port", str(port)]
-    child = subprocess.Popen(
-        [command, *arguments],
-        cwd=folder,
-        env=_environment(folder),
-        stderr=subprocess.PIPE,
-        text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # noqa: PLW1509
-    )
+    log = folder / "said.txt"
+    with log.open("w", encoding="utf-8") as stderr:
+        child = subprocess.Popen(
+            [command, *arguments],
+            cwd=folder,
+            env=_environment(folder),
+            stderr=stderr,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # noqa: PLW1509
+        )
     with child:
         try:
-            _wait(port, child)
+            _wait(f"The dashboard is at http://127.0.0.1:{port}", log, child)
             assert _get(port, "/_stcore/health") == (200, "ok")
             status, page = _get(port, "/")
             assert status == 200
             assert "<title>" in page
         finally:
             child.send_signal(signal.SIGINT)
-        assert child.stderr is not None
-        said = child.stderr.read()
+    said = log.read_text(encoding="utf-8")
     assert child.returncode == 130, said
-    assert f"The dashboard is at http://127.0.0.1:{port}" in said
     assert "Traceback" not in said
 
 
-def _wait(port: int, child: subprocess.Popen[str]) -> None:
+def _wait(words: str, log: Path, child: subprocess.Popen[bytes]) -> None:
     deadline = time.monotonic() + UP_WITHIN
     while time.monotonic() < deadline and child.poll() is None:
-        try:
-            if _get(port, "/_stcore/health")[0] == http.HTTPStatus.OK:
-                return
-        except OSError:
-            time.sleep(0.2)
-    pytest.fail(f"The dashboard did not answer within {UP_WITHIN:.0f} s.")
+        if words in log.read_text(encoding="utf-8"):
+            return
+        time.sleep(0.2)
+    pytest.fail(f"The dashboard was not up within {UP_WITHIN:.0f} s: {log.read_text(encoding='utf-8')}")
 
 
 def _get(port: int, path: str) -> tuple[int, str]:
