@@ -70,11 +70,11 @@ def _brush(key: str, scope: str, edges: np.ndarray) -> None:
 def _slider(scope: str, binned: cache.Distribution, range_: tuple[int, int], unit: str) -> tuple[int, int]:
     key = f"range-{scope}-{state.brush_epoch()}"
     low, high = st.select_slider(
-        "Scores between (or draw a box on the chart)",
+        f"Scores between, in {cache.plain(unit)} (or draw a box on the chart)",
         options=range(len(binned.edges)),
         value=range_,  # a pair, without which Streamlit reads one end only
         key=key,
-        format_func=lambda i: cache.signed(float(binned.scores[i]), unit),
+        format_func=lambda i: cache.signed(float(binned.scores[i]), "").strip(),  # a unit of some words has no room
         on_change=partial(_slide, key, scope),
     )
     return low, high
