@@ -66,6 +66,7 @@ def test_the_attributed_layers_are_at_their_optimum(transformer: Project) -> Non
     assert gradient_norm(transformer) < 3e-5  # the model is float32
 
 
+@pytest.mark.slow
 def test_padding_changes_no_score(mails: Project, base: Tensor) -> None:
     for length in (64, 96):
         wider = replace(mails, train=padded(mails.train, length), test=padded(mails.test, length))
@@ -82,6 +83,7 @@ def test_permuted_mails_have_permuted_scores(mails: Project, base: Tensor) -> No
     assert oracles.relative(TIGHT.fit(permuted).scores(TESTED).values, base[:, order]) < 1e-5
 
 
+@pytest.mark.slow
 def test_a_refit_with_all_weights_one_is_the_model_and_without_a_mail_another(transformer: Project) -> None:
     weights = torch.ones(len(transformer.train))
     same = transformer.fit(transformer.train, weights, 0)
