@@ -6,13 +6,13 @@ import re
 from pathlib import Path
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 from scipy import stats
 
 from influence_core.store import Run, Workspace
 from tests.browser.conftest import Visit
 from tests.browser.pages import Dashboard
+from tests.browser.readable import serious_faults
 
 
 def open_compare(seen: Dashboard, **query: object) -> None:
@@ -86,10 +86,9 @@ def test_everyone_can_read_it(visit: Visit, tmp_path: Path, width: int, scheme: 
     seen = visit(width=width, scheme=scheme)
     open_compare(seen)
     seen.page.get_by_test_id("stMetric").scroll_into_view_if_needed()
-    seen.page.wait_for_timeout(500)
-    found = Axe().run(seen.page).response["violations"]
-    serious = [f"{v['id']}: {v['nodes'][0]['html'][:200]}" for v in found if v["impact"] in ("serious", "critical")]
-    assert not serious, "\n".join(serious)
+    seen.rest()
+    faults = serious_faults(seen)
+    assert not faults, "\n".join(faults)
     assert seen.sideways() <= 0
     target = tmp_path / f"compare-{scheme}-{width}.png"
     seen.page.screenshot(path=target)

@@ -5,10 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 
 from tests.browser.conftest import Visit
-from tests.browser.pages import Dashboard
+from tests.browser.readable import serious_faults
 
 OF_A_WORKSPACE = {"explain": "/", "overview": "/overview"}
 PAGES = OF_A_WORKSPACE | {"help": "/help", "your-data": "/your-data"}
@@ -17,17 +16,6 @@ PAGES = OF_A_WORKSPACE | {"help": "/help", "your-data": "/your-data"}
 def pages_of(workspace: str) -> dict[str, str]:
     """Every page once; those that show nothing of a workspace are looked at with one of them."""
     return PAGES if workspace == "digits" else OF_A_WORKSPACE
-
-
-def serious_faults(seen: Dashboard) -> list[str]:
-    """What axe finds serious: the rule, the place and the reason with its figures, every place of it."""
-    found = Axe().run(seen.page).response["violations"]
-    return [
-        f"{fault['id']}: {node['html'][:200]}: {node['failureSummary']}"
-        for fault in found
-        if fault["impact"] in ("serious", "critical")
-        for node in fault["nodes"]
-    ]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -13,7 +13,7 @@ from influence_core.store import Workspace, build
 from tests.benchmarks.serving import serving, wait_until_healthy
 from tests.browser.conftest import Visit
 from tests.browser.pages import Dashboard
-from tests.browser.test_everywhere import serious_faults
+from tests.browser.readable import serious_faults
 from tests.dashboard.conftest import grouped_project
 
 

@@ -15,7 +15,7 @@ from influence_core.store import Run, Workspace, build
 from tests.benchmarks.serving import serving, wait_until_healthy
 from tests.browser.conftest import Visit
 from tests.browser.pages import Dashboard
-from tests.browser.test_everywhere import serious_faults
+from tests.browser.readable import serious_faults
 
 PROJECT = Path(__file__).with_name("small_net.py")
 AUTO = Lissa(finish="cg", passes=20, damping=1e-3, tolerance=1e-4, rows=64)  # some 2 s, so that it can be watched

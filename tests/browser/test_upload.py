@@ -16,7 +16,7 @@ from influence_core.store import Workspace
 from tests.benchmarks.serving import serving, wait_until_healthy
 from tests.browser.conftest import Visit
 from tests.browser.pages import Dashboard
-from tests.browser.test_everywhere import serious_faults
+from tests.browser.readable import serious_faults
 from tests.dashboard.uploaded import cancer, csv, digits, folders, zipped
 
 HOME = Path("data") / "influence-dashboard" / "uploads"
