@@ -41,7 +41,8 @@ class Explain:
         x, y = self.point(place % PAGE)
         self.page.mouse.move(x, y)  # as a hand does: the table takes clicks once it has seen the pointer above it
         self.page.wait_for_timeout(100)
-        self.page.evaluate(WATCH, {"id": test_id, "decks": cards})
+        keys = [self.workspace.train[i].key for deck in cards for i in deck]
+        self.page.evaluate(WATCH, {"id": test_id, "decks": cards, "keys": keys})
         self.page.mouse.click(x, y)
         return float(self.page.evaluate("() => window.painted"))
 

@@ -1,6 +1,6 @@
 // window.painted resolves with the milliseconds from the next press of the mouse button to the frame after the one
 // in which everything on the page is the expected prediction's.
-({ id, decks }) => {
+({ id, decks, keys }) => {
   const ids = (side) => {
     const found = [];
     const look = (root) => {
@@ -21,7 +21,7 @@
     const chart = charts();
     if (chart.length !== 1 || !chart[0].className.includes(`-${id}-`)) return "chart";
     const marked = (chart[0].querySelector(".js-plotly-plot")?.data ?? []).flatMap((trace) => trace.text ?? []);
-    if (!decks.flat().every((i) => marked.some((text) => text.startsWith(`train ${i}:`)))) return "chart's data";
+    if (!keys.every((key) => marked.some((text) => text.startsWith(`${key}:`)))) return "chart's data";
     if (!chart[0].querySelector(".scatterlayer path.js-line")) return "chart's lines";
     if (!chart[0].querySelector(".scatterlayer path.point")) return "chart's marks";
     if (document.querySelector("[data-testid='stApp']").dataset.testScriptState !== "notRunning") return "script's end";
