@@ -167,9 +167,13 @@ class FunctionalModel:
         total = torch.zeros_like(self.theta)
         for _, batch in self.batches(dataset, batch_size):
             total += grad(self._summed_loss)(self.theta, batch)
+        return total / len(dataset) + self.penalty_gradient()
+
+    def penalty_gradient(self) -> Tensor:
+        """Gradient of the regulariser at the trained parameters, shape ``(p,)``."""
         # "+ 0 * theta" keeps the derivative defined for a penalty that does not touch these parameters
-        penalty: Tensor = grad(lambda theta: self.penalty(theta) + 0 * theta.sum())(self.theta)
-        return total / len(dataset) + penalty
+        found: Tensor = grad(lambda theta: self.penalty(theta) + 0 * theta.sum())(self.theta)
+        return found
 
     def _summed_loss(self, theta: Tensor, batch: Batch) -> Tensor:
         return self.losses(theta, batch).sum()

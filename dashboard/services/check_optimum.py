@@ -14,7 +14,6 @@ from dashboard.services.check_model import Trial
 from dashboard.services.findings import Finding
 from dashboard.services.wording import number, percent
 from influence_core.checks import spread
-from influence_core.gradients import FunctionalModel
 from influence_core.task import ClassificationTask, RegressionTask
 
 SMALL = 0.02  # of an average row's gradient: what removing a few rows moves is then larger than what is left
@@ -27,7 +26,7 @@ ROWS = 256
 def findings(trial: Trial) -> Iterator[Finding]:
     """The norm of the gradient beside that of an average row, and what a large one means."""
     model, rows = trial.model, trial.rows
-    loss, penalty = _mean_gradient(trial, rows), _penalty_gradient(model)
+    loss, penalty = _mean_gradient(trial, rows), model.penalty_gradient()
     left, pull = float((loss + penalty).norm()), _average_pull(trial)
     share = left / pull if pull > 0 else math.inf if left > 0 else 0.0
     chance = 0.0 if trial.is_whole else BY_CHANCE / math.sqrt(len(rows))
@@ -65,7 +64,7 @@ def _fitting_decay(trial: Trial, loss: Tensor) -> float | None:
     task = trial.project.task
     if not isinstance(task, ClassificationTask | RegressionTask) or isinstance(task.weight_decay, Mapping):
         return None
-    unit = _penalty_gradient(replace(trial.model, task=replace(task, weight_decay=1.0)))
+    unit = replace(trial.model, task=replace(task, weight_decay=1.0)).penalty_gradient()
     square = float(unit.square().sum())
     best = -float(loss @ unit) / square if square else 0.0
     left = float((loss + best * unit).norm())
@@ -78,12 +77,6 @@ def _mean_gradient(trial: Trial, rows: list[int]) -> Tensor:
     for _, batch in model.batches(trial.project.train, ROWS, rows):
         total += grad(lambda theta, batch=batch: model.losses(theta, batch).sum())(model.theta)
     return total / len(rows)
-
-
-def _penalty_gradient(model: FunctionalModel) -> Tensor:
-    # "+ 0 * theta" keeps the derivative defined for a penalty that does not touch these parameters
-    found: Tensor = grad(lambda theta: model.penalty(theta) + 0 * theta.sum())(model.theta)
-    return found
 
 
 def _average_pull(trial: Trial) -> float:

@@ -29,6 +29,7 @@ from torch import Tensor
 from influence_core.errors import ProjectError
 from influence_core.removal.head_fit import HeadTask
 from influence_core.task import ClassificationTask, RegressionTask
+from influence_core.task.classification import is_class
 
 TWO = 2  # classes: one logit then tells them apart
 SERVED = "LogisticRegression, LinearRegression, Ridge, SGDClassifier and SGDRegressor"
@@ -188,9 +189,9 @@ class MarginLoss:
         assert loss is not None  # noqa: S101  (log_loss is the task's own)
         if outputs.shape[1] == TWO:
             return loss((outputs[:, 1] - outputs[:, 0]) * (2 * labels - 1))
-        is_class = labels[:, None] == torch.arange(outputs.shape[1])
-        each = loss(torch.where(is_class, outputs, -outputs))
-        return (torch.where(is_class, outputs.new_tensor(self.positive), 1.0) * each).sum(dim=1)
+        positive = is_class(labels, outputs)
+        each = loss(torch.where(positive, outputs, -outputs))
+        return (torch.where(positive, outputs.new_tensor(self.positive), 1.0) * each).sum(dim=1)
 
 
 def _refuse_l1(estimator: Any) -> None:

@@ -97,7 +97,7 @@ class ClassificationTask(Task):
         weights = outputs.new_tensor(self.class_weights) if len(self.class_weights) else None
         if self.link == "one-vs-rest":
             each = F.binary_cross_entropy_with_logits(
-                outputs, _hot(labels, outputs), reduction="none", pos_weight=weights
+                outputs, is_class(labels, outputs).to(outputs.dtype), reduction="none", pos_weight=weights
             )
             return weighted(each.sum(dim=1), batch)
         each = F.cross_entropy(outputs, labels, weight=weights, reduction="none", label_smoothing=self.label_smoothing)
@@ -112,7 +112,7 @@ class ClassificationTask(Task):
         scores = self.log_scores(outputs)
         if target.measure == "loss":
             return F.cross_entropy(scores, chosen, reduction="none")
-        is_chosen = chosen[:, None] == torch.arange(outputs.shape[1])  # one_hot has no vmap rule
+        is_chosen = is_class(chosen, outputs)
         return scores.gather(1, chosen[:, None])[:, 0] - scores.masked_fill(is_chosen, -torch.inf).logsumexp(dim=1)
 
     def log_scores(self, outputs: Tensor) -> Tensor:
@@ -131,5 +131,6 @@ class ClassificationTask(Task):
         return torch.full_like(labels, int(target.of))
 
 
-def _hot(labels: Tensor, outputs: Tensor) -> Tensor:
-    return (labels[:, None] == torch.arange(outputs.shape[1])).to(outputs.dtype)  # one_hot has no vmap rule
+def is_class(labels: Tensor, outputs: Tensor) -> Tensor:
+    """Whether each row is of each class, shape of the outputs."""
+    return labels[:, None] == torch.arange(outputs.shape[1])  # one_hot has no vmap rule
