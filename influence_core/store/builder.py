@@ -8,7 +8,7 @@ import resource
 import shutil
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -30,7 +30,7 @@ from influence_core.store.files import drop_damaged, explained, write_sums
 from influence_core.store.manifest import Manifest, ReportRecord, RunRecord, read_record, write_record
 from influence_core.store.progress import Report, Ticker, within
 from influence_core.store.refit_check import MEASURED, REMOVED, RefitCheck
-from influence_core.store.shards import Shard, shards_of
+from influence_core.store.shards import Kind, Shard, shards_of
 from influence_core.store.solved_rows import solved_rows
 from influence_core.store.tensors import read_tensors, write_tensors
 from influence_core.store.workspace import Workspace
@@ -145,6 +145,9 @@ class _Builder:
         for stage in self.fit.stages:
             tensors |= self._unit(folder / f"{stage.name}.safetensors", stage.title, stage.compute, tensors)
         attributor = self.fit.attributor(tensors)
+        if attributor.first is not None:
+            everyone = replace(self, test_limit=None)
+            everyone._scores(folder, attributor.first, order, "first")
         solved = self._scores(folder, attributor, order)
         self._self_influence(folder, attributor)
         check = self._check(folder, tensors, attributor, order[:solved])
@@ -167,16 +170,17 @@ class _Builder:
         )
         raise ProjectError(msg)
 
-    def _scores(self, folder: Path, attributor: Attributor, order: list[int]) -> int:
+    def _scores(self, folder: Path, attributor: Attributor, order: list[int], kind: Kind = "scores") -> int:
         wanted = len(order) if self.test_limit is None else min(self.test_limit, len(order))
-        shards = shards_of(folder)
+        shards = shards_of(folder, kind)
         done = shards[-1].stop if shards else 0
-        with Ticker("Scores of the test predictions", self.progress) as tick:
+        title = "Scores of the test predictions" if kind == "scores" else "First answers to all test predictions"
+        with Ticker(title, self.progress) as tick:
             for start in range(done, wanted, attributor.shard):
                 stop = min(start + attributor.shard, wanted)
                 inner = within(tick, start - done, stop - start, wanted - done)
                 kept = attributor.kept(order[start:stop], self.target, inner)
-                write_tensors(Shard.at(folder, start, stop).path, kept)
+                write_tensors(Shard.at(folder, start, stop, kind).path, kept)
         return max(done, wanted)
 
     def _self_influence(self, folder: Path, attributor: Attributor) -> None:

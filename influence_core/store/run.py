@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from math import nan
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,8 @@ from influence_core.store.stored_exact import StoredExact
 from influence_core.store.tensors import read_checked
 from influence_core.target import Target
 from influence_core.task import ClassificationTask, MultiLabelTask, RegressionTask, Task
+
+FIRST = "ekfac"  # the method of answers at once
 
 
 @dataclass(frozen=True)
@@ -122,6 +125,11 @@ class Run:
         return self._rows.answered
 
     @property
+    def has_first(self) -> bool:
+        """Whether every prediction has an answer at once for the stored measurement."""
+        return self._rows.has_first
+
+    @property
     def answers(self) -> Answers:
         """What was solved after the build."""
         return self._rows.answers
@@ -133,7 +141,8 @@ class Run:
     def scores(self, test_id: int, target: Target | None = None, damping: float | None = None) -> InfluenceScores:
         """Scores of one test prediction against every training example.
 
-        What was solved is read. Of a direct run any other target or damping takes one solve, here and now.
+        What was solved is read. Of a direct run any other target or damping takes one solve, here and now. Where an
+        answer takes a solve of its own that was not made yet, there may be a first answer, which ``is_first``.
 
         Raises:
             UnknownNameError: If there is no such test example.
@@ -150,6 +159,9 @@ class Run:
             known = self._rows.find(test_id, target)
             if known is not None:
                 return self._from_file(test_id, target, known)
+            first = self._rows.first(test_id) if target == self.target else None
+            if first is not None:
+                return replace(self._from_file(test_id, target, first), method=FIRST, residual=nan, is_first=True)
         if not self.is_direct:
             raise self._not_solved(test_id, target) if damping in (None, self.damping) else self._other_damping()
         if self._rows.find(test_id, self.target) is None:
@@ -207,12 +219,18 @@ class Run:
         return self.solved, self._rows.column(train_id)
 
     def self_influence(self) -> np.ndarray | None:
-        """Self-influence of every training example, shape ``(n_train,)``; None where the method gives none."""
+        """Self-influence of every training example by ``self_influence_by``, shape ``(n_train,)``; None if unknown."""
         path = self.folder / "self-influence.safetensors"
         if not self.is_direct and not path.is_file():
             return None
         values: np.ndarray = read_checked(path)["self_influence"].numpy()
         return values
+
+    @property
+    def self_influence_by(self) -> str:
+        """Name of the method that self-influence is by: a solve for every training example would take too long."""
+        kind = METHODS.get(self.method)
+        return FIRST if kind is not None and kind.is_one_by_one else self.method
 
     def read(self, test_ids: Sequence[int]) -> OutputRows:
         """What is stored of some test predictions."""
