@@ -19,6 +19,7 @@ from influence_core.evaluation.agreement import Check, agreement
 from influence_core.methods import Fit, Method, auto
 from influence_core.methods.attributor import ExactAttributor
 from influence_core.methods.base import Attributor, Tensors, Tick
+from influence_core.methods.norms import norms
 from influence_core.project import Project
 from influence_core.report import FitReport, largest_residual
 from influence_core.store.describe import describe, fingerprint, solve_order, view_of
@@ -144,6 +145,7 @@ class _Builder:
         attributor = self.fit.attributor(tensors)
         solved = self._scores(folder, attributor, order)
         self._self_influence(folder, attributor)
+        self._norms(folder, attributor)
         check = self._check(folder, tensors, attributor, order[:solved])
         self._compare(folder, manifest)
         write_sums(folder)
@@ -184,6 +186,16 @@ class _Builder:
             values = attributor.self_influence()
             if values is not None:
                 write_tensors(path, {"self_influence": values})
+
+    def _norms(self, folder: Path, attributor: Attributor) -> None:
+        """What second rankings divide by."""
+        path = folder / "norms.safetensors"
+        if path.is_file():
+            return
+        with Ticker("Norms of the training gradients", self.progress) as tick:
+            found = norms(self.fit, attributor, tick)
+            if found:
+                write_tensors(path, found)
 
     def _check(self, folder: Path, tensors: Tensors, attributor: Attributor, ids: list[int]) -> Check | None:
         """Refit without a few random training examples, where that is cheap and convex."""
@@ -236,8 +248,8 @@ def in_double(tensors: Tensors) -> dict[str, torch.Tensor]:
 
 
 def _solves(folder: Path) -> tuple[int, float]:
-    """Steps of the longest solve and the largest residual over all shards; 0 and NaN for a direct method."""
+    """Steps of the longest solve and the largest residual over all shards; 0 where nothing is solved step by step."""
     kept = [(read_tensors(shard.path), shard.stop - shard.start) for shard in shards_of(folder)]
     rows = (SolvedRow(tensors, row).solve for tensors, size in kept for row in range(size))
     solves = [solve for solve in rows if solve is not None]
-    return max((s.steps for s in solves), default=0), largest_residual(solves)
+    return max((s.steps for s in solves), default=0), largest_residual(solves) if solves else 0.0
