@@ -4,6 +4,7 @@ from influence_core.methods.auto import auto
 from influence_core.methods.base import Attributor, Fit, Method
 from influence_core.methods.baseline import Baseline
 from influence_core.methods.conjugate_gradients import ConjugateGradients
+from influence_core.methods.ekfac import Ekfac
 from influence_core.methods.exact import Exact
 from influence_core.methods.grad_cosine import GradCosine
 from influence_core.methods.grad_dot import GradDot
@@ -16,7 +17,7 @@ from influence_core.methods.training_loss import TrainingLoss
 BASELINES: dict[str, type[Baseline]] = {
     kind.name: kind for kind in (GradDot, GradCosine, TracIn, Similarity, TrainingLoss, RandomOrder)
 }
-_KINDS: tuple[type[Method], ...] = (Exact, Lissa, ConjugateGradients, *BASELINES.values())
+_KINDS: tuple[type[Method], ...] = (Exact, Ekfac, Lissa, ConjugateGradients, *BASELINES.values())
 METHODS: dict[str, type[Method]] = {kind.name: kind for kind in _KINDS}
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "Attributor",
     "Baseline",
     "ConjugateGradients",
+    "Ekfac",
     "Exact",
     "Fit",
     "GradCosine",

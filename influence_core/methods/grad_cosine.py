@@ -15,7 +15,7 @@ from influence_core import scores
 from influence_core.methods.base import Tensors, Tick, check_counts
 from influence_core.methods.baseline import Asked, BaselineAttributor, BaselineFit, quotient
 from influence_core.methods.directions import along, gradient_norms, measurement_columns
-from influence_core.methods.iterative import Precision
+from influence_core.methods.precision import Precision
 from influence_core.project import Project
 from influence_core.readings import Reading
 from influence_core.solvers.iterative import normalised
@@ -41,6 +41,9 @@ class GradCosine:
         unit="cosine",
         sentence="A baseline: the cosine of two gradients, which does not predict what a refit would change.",
     )
+    is_direct: ClassVar[bool] = False
+    is_estimate: ClassVar[bool] = False
+    is_one_by_one: ClassVar[bool] = True
     damping: ClassVar[float] = 0.0
     curvature: ClassVar[str] = "none"
 

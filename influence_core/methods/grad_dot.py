@@ -17,7 +17,7 @@ from influence_core.errors import MethodError
 from influence_core.methods.base import Tensors, Tick, check_counts
 from influence_core.methods.baseline import Asked, BaselineAttributor, BaselineFit
 from influence_core.methods.directions import along, gradient_norms, measurement_columns
-from influence_core.methods.iterative import Precision
+from influence_core.methods.precision import Precision
 from influence_core.project import Project
 from influence_core.readings import Reading
 from influence_core.solvers.iterative import normalised
@@ -43,6 +43,9 @@ class GradDot:
         unit="{} per unit of learning rate",
         sentence="A baseline: the product of two gradients, which does not predict what a refit would change.",
     )
+    is_direct: ClassVar[bool] = False
+    is_estimate: ClassVar[bool] = False
+    is_one_by_one: ClassVar[bool] = True
     damping: ClassVar[float] = 0.0
     curvature: ClassVar[str] = "none"
 

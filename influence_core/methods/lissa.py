@@ -19,10 +19,9 @@ from influence_core.methods.iterative import (
     CurvatureName,
     IterativeAttributor,
     IterativeFit,
-    Precision,
     definite,
-    dtype_of,
 )
+from influence_core.methods.precision import Precision, dtype_of
 from influence_core.project import Project
 from influence_core.solvers.cg import CGSolver, with_first
 from influence_core.solvers.iterative import Solution
@@ -63,6 +62,9 @@ class Lissa:
     title: ClassVar[str] = "LiSSA, a stochastic recursion"
     cost: ClassVar[str] = "Some passes over the training data a prediction; no memory beyond a few gradients"
     limits: ClassVar[str] = "Any size of model; every answer states its residual; first order in the removal"
+    is_direct: ClassVar[bool] = False
+    is_estimate: ClassVar[bool] = True
+    is_one_by_one: ClassVar[bool] = True
 
     def prepare(self, project: Project) -> IterativeFit:
         """Check the project and decide how it is computed."""

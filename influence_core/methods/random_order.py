@@ -38,6 +38,9 @@ class RandomOrder:
         meaning="Positive = drawn high: a random number above zero, which says nothing about the example.",
         for_any_target=True,
     )
+    is_direct: ClassVar[bool] = False
+    is_estimate: ClassVar[bool] = False
+    is_one_by_one: ClassVar[bool] = False
     damping: ClassVar[float] = 0.0
     curvature: ClassVar[str] = "none"
 

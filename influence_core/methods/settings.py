@@ -10,8 +10,8 @@ import inspect
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from types import NoneType
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from types import NoneType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from influence_core.errors import MethodError
 from influence_core.methods.base import Method
@@ -29,7 +29,7 @@ class Setting:
     Attributes:
         name: The field's.
         kind: What may be written for it.
-        choices: The words to choose from, of a choice; else empty.
+        choices: The words to choose from, of a choice; of any other kind, words that may be written instead.
         default: Its value if nothing is given.
         explanation: What it does, as the method's docstring says it.
         optional: Whether it may also be ``none``.
@@ -51,9 +51,11 @@ class Setting:
     @property
     def allowed(self) -> str:
         """What may be written, in words."""
-        one_of = f"one of {', '.join(self.choices)}" if self.choices else f"a {self.kind}"
-        said = "yes or no" if self.kind == "yes or no" else one_of
-        return f"{said}, or {NONE}" if self.optional else said
+        words = [*self.choices, *([NONE] if self.optional else [])]
+        if self.kind == "choice":
+            return f"one of {', '.join(words)}"
+        said = self.kind if self.kind == "yes or no" else f"a {self.kind}"
+        return f"{said}, or {' or '.join(words)}" if words else said
 
     @property
     def written(self) -> str:
@@ -71,7 +73,9 @@ class Setting:
         given = text.strip()
         if self.optional and given == NONE:
             return None
-        if self.kind == "choice" and given not in self.choices:
+        if given in self.choices:
+            return given
+        if self.kind == "choice":
             raise ValueError(given)
         if self.kind == "yes or no":
             if given not in TRUTHS:
@@ -88,12 +92,11 @@ def settings_of(kind: type[Method]) -> tuple[Setting, ...]:
 
 
 def _setting(name: str, hint: Any, default: Any, explanation: str) -> Setting:
-    variants = [one for one in get_args(hint) if one is not NoneType]
-    optional = NoneType in get_args(hint)
-    plain = variants[0] if optional else hint
-    if get_origin(plain) is Literal:
-        return Setting(name, "choice", get_args(plain), default, explanation, optional)
-    return Setting(name, KINDS.get(plain, "text"), (), default, explanation, optional)
+    variants = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
+    choices = tuple(word for one in variants if get_origin(one) is Literal for word in get_args(one))
+    of_type: list[Kind] = [KINDS[one] for one in variants if one in KINDS]
+    kind: Kind = of_type[0] if of_type else "choice"
+    return Setting(name, kind, choices, default, explanation, NoneType in variants)
 
 
 def explanations(kind: type) -> dict[str, str]:

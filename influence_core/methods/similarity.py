@@ -41,6 +41,9 @@ class Similarity:
         meaning="Positive = similar: the features of both examples before the last layer point the same way.",
         for_any_target=True,
     )
+    is_direct: ClassVar[bool] = False
+    is_estimate: ClassVar[bool] = False
+    is_one_by_one: ClassVar[bool] = False
     damping: ClassVar[float] = 0.0
     curvature: ClassVar[str] = "none"
 

@@ -22,7 +22,7 @@ from influence_core.gradients import FunctionalModel
 from influence_core.methods.base import Tensors, Tick, check_counts
 from influence_core.methods.baseline import Asked, BaselineAttributor, BaselineFit
 from influence_core.methods.directions import along, gradient_norms, measurement_columns
-from influence_core.methods.iterative import Precision
+from influence_core.methods.precision import Precision
 from influence_core.project import Dataset, Project, stacked
 from influence_core.readings import Reading
 from influence_core.solvers.iterative import normalised
@@ -50,6 +50,9 @@ class TracIn:
         unit="{} by one step a checkpoint",
         sentence="A baseline: what steps on the example did during training, which does not predict a refit.",
     )
+    is_direct: ClassVar[bool] = False
+    is_estimate: ClassVar[bool] = False
+    is_one_by_one: ClassVar[bool] = True
     damping: ClassVar[float] = 0.0
     curvature: ClassVar[str] = "none"
 

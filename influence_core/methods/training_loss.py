@@ -29,6 +29,9 @@ class TrainingLoss:
         meaning="Positive = high loss: the loss of the training example itself is above the mean of all.",
         for_any_target=True,
     )
+    is_direct: ClassVar[bool] = False
+    is_estimate: ClassVar[bool] = False
+    is_one_by_one: ClassVar[bool] = False
     damping: ClassVar[float] = 0.0
     curvature: ClassVar[str] = "none"
 

@@ -122,7 +122,7 @@ def test_what_did_not_converge_shows_no_ranking(tmp_path: Path, capsys: pytest.C
         (("--method", "nonsense"), "nonsense"),
         (("--method", "cg", "--set", "damping"), "'damping' is no setting; write --set NAME=VALUE"),
         (("--method", "cg", "--set", "=1"), "'=1' is no setting"),
-        (("--damping", "1", "--set", "damping=2"), "The setting damping is given twice, as 1.0 and as 2"),
+        (("--damping", "1", "--set", "damping=2"), "The setting damping is given twice, as 1 and as 2"),
         (("--method", "cg", "--set", "dampng=2"), "has no dampng; leave it out, choose another method, or set one of"),
         (("--method", "cg", "--set", "steps=many"), "'many' is no value for steps of the method cg (most passes over"),
         (
