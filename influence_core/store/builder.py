@@ -220,9 +220,9 @@ class _Builder:
         return agreement(pairs["predicted"], pairs["refitted"]) if pairs["predicted"].numel() > 2 else None  # noqa: PLR2004
 
     def _in_float64(self) -> tuple[FunctionalModel, Head]:
-        """The model and its head; a method of another precision has no use for the head itself."""
+        """The model and its head; a method that has no use for the head may have found it in another copy."""
         model, head = self.fit.model, self.fit.head
-        if model.dtype != torch.float64 or head is None:
+        if head is None or model.dtype != torch.float64 or head.layer not in set(model.module.modules()):
             model = FunctionalModel.of(self.fit.project)
             head = find_head(model, self.fit.project)
         assert head is not None  # noqa: S101  (the same project had one)

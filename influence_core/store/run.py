@@ -170,13 +170,20 @@ class Run:
             raise TargetError(msg)
         return self._exact.scores(test_id, target, damping)
 
-    def rows(self, start: int, stop: int) -> np.ndarray:
-        """Scores of test ids ``start`` to ``stop``, shape ``(stop - start, n_train)``; NaN where there is no answer."""
+    def rows(self, start: int, stop: int, rank: Rank = "effect") -> np.ndarray:
+        """Scores of test ids ``start`` to ``stop``, shape ``(stop - start, n_train)``; NaN where there is no answer.
+
+        Of another ranking, the numbers that examples are ranked by.
+
+        Raises:
+            MethodError: If the run does not know what that ranking divides by.
+        """
+        check_rank(self, rank)
         block = np.full((stop - start, self.n_train), np.nan, dtype=np.float32)
         for test_id in range(start, stop):
             known = self._rows.find(test_id, self.target)
             if known is not None and self._from_file(test_id, self.target, known).converged:
-                block[test_id - start] = known.tensors["scores"][known.row].numpy()
+                block[test_id - start] = self.norms.by(rank, known.tensors["scores"][known.row]).numpy()
         return block
 
     def words(self, test_id: int, target: Target) -> Words:
@@ -201,7 +208,7 @@ class Run:
         Raises:
             MethodError: If the run does not know what that ranking divides by.
         """
-        check_rank(self, rank)
+        check_rank(self, rank, found.damping)
         return self.norms.by(rank, found.of(test_id))
 
     def frame(

@@ -23,9 +23,21 @@ def kept_norms(run: Run) -> Norms:
     return Norms(None if own is None else torch.from_numpy(own), kept.get("gradient_norms"), kept.get("step_norms"))
 
 
-def check_rank(run: Run, rank: Rank) -> None:
-    """Raise MethodError, with the reason, if the run does not know what a ranking divides by."""
+def check_rank(run: Run, rank: Rank, damping: float | None = None) -> None:
+    """Raise MethodError, with the reason, if the run does not know what a ranking divides by.
+
+    Args:
+        run: The run.
+        rank: What to rank by.
+        damping: Of the scores, where it may be another than the run's.
+    """
     known = run.norms.ranks
+    if rank in MISSING and run.is_direct and damping not in (None, run.damping):
+        msg = (
+            f"This run keeps the {MISSING[rank]} under its own damping {run.damping:g}, so scores under damping "
+            f"{damping:g} cannot be ranked by {rank}; rank by cosine, or build a run with that damping."
+        )
+        raise MethodError(msg)
     if rank in known:
         return
     if rank not in RANKS:
