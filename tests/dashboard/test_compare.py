@@ -36,6 +36,7 @@ def explained(values: Sequence[float], target: Target = Target(), residual: floa
         words=words(target, "classification", NAMES, label=1, prediction=0),
         unit="nats",
         values=scores,
+        numbers=scores,
         ranked={"positive": order[scores[order] > 0], "negative": reverse[scores[reverse] < 0]},
         residual=residual,
         damping=0.0,
