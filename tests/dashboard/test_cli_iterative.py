@@ -43,7 +43,7 @@ def test_an_unsolved_row_is_solved_with_the_project_and_then_known(
     sentence = refused(capsys, "explain", str(out), "--test", unsolved)
     assert f"--test {unsolved} --project FILE` solves it" in sentence
     first = answer(capsys, str(out), "--test", unsolved, "--project", file)
-    assert (first["method"], first["damping"], first["validated"]) == ("cg", 0.1, False)
+    assert (first["method"], first["damping"], first["validated"]) == ("cg", 0.1, True)
     assert first["helpful"]
     assert 0 < float(str(first["residual"])) <= 0.01
     assert answer(capsys, str(out), "--test", unsolved) == first
