@@ -157,12 +157,14 @@ class Words:
         negative: What a negative score does.
         meaning: One sentence that says what positive means.
         measured: The measurement, such as ``loss of 7``.
+        is_neutral: Whether the words judge nothing, as those of a ranking that says no more than ``similar``.
     """
 
     positive: str
     negative: str
     meaning: str
     measured: str
+    is_neutral: bool = False
 
 
 def words(target: Target, kind: str, names: Sequence[str] = (), *, label: float = 0, prediction: float = 0) -> Words:

@@ -8,16 +8,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-import torch
 from torch import Tensor
 
 from influence_core import scores
-from influence_core.checks import check_test_ids
 from influence_core.curvature.dense import Blocks
 from influence_core.gradients import FunctionalModel
 from influence_core.methods.base import Tensors, Tick
+from influence_core.methods.directions import along, measurement_columns
 from influence_core.methods.ekfac_attributor import EkfacAttributor
-from influence_core.predictions import predict
 from influence_core.report import largest_residual, to_tensors
 from influence_core.solvers.iterative import normalised
 from influence_core.target import Target
@@ -98,13 +96,8 @@ class IterativeAttributor:
         return {"scores": found.values.float(), **to_tensors(found.solves)}
 
     def _gradients(self, test_ids: Sequence[int], target: Target) -> Tensor:
-        """In float64: in float32 the loss of a confident prediction has a gradient of rounding errors."""
-        fitted, model = self.fitted, self._in_float64
-        target.check(fitted.project.task.kind, fitted.project.task.n_targets)
-        check_test_ids(fitted.project, test_ids)
-        predict(fitted.model, fitted.project, "test", ids=test_ids)  # names the first row that does not fit
-        test = model.batches(fitted.project.test, 1, list(test_ids))
-        return torch.stack([model.measurement_gradient(batch, target) for _, batch in test], dim=1)
+        """Gradient of each measurement as a column, in float64."""
+        return measurement_columns(self._in_float64, self.fitted.project, test_ids, target)
 
     @cached_property
     def _in_float64(self) -> FunctionalModel:
@@ -112,9 +105,4 @@ class IterativeAttributor:
 
     def _along(self, vectors: Tensor) -> Tensor:
         """Every training gradient times every column, shape ``(n_train, m)``."""
-        (model, train), blocks = self.fitted.trunked, Blocks(self.fitted.method.rows, PRODUCTS)
-        parts = []
-        for ids, batch in model.batches(train, blocks.rows):
-            along = blocks.apply(lambda v, batch=batch: model.directional_losses(batch, v), vectors, len(ids))  # type: ignore[misc]
-            parts.append(along)
-        return torch.cat(parts)
+        return along(*self.fitted.trunked, vectors, Blocks(self.fitted.method.rows, PRODUCTS))

@@ -22,6 +22,7 @@ from influence_core.methods import Fit, Method, auto
 from influence_core.methods.attributor import ExactAttributor
 from influence_core.methods.base import Attributor, Tensors, Tick
 from influence_core.methods.exact import LARGEST
+from influence_core.methods.norms import norms
 from influence_core.project import Project
 from influence_core.report import FitReport, largest_residual
 from influence_core.store.describe import describe, fingerprint, solve_order, view_of
@@ -150,6 +151,7 @@ class _Builder:
             everyone._scores(folder, attributor.first, order, "first")
         solved = self._scores(folder, attributor, order)
         self._self_influence(folder, attributor)
+        self._norms(folder, attributor)
         check = self._check(folder, tensors, attributor, order[:solved])
         self._compare(folder, manifest)
         write_sums(folder)
@@ -192,6 +194,16 @@ class _Builder:
             if values is not None:
                 write_tensors(path, {"self_influence": values})
 
+    def _norms(self, folder: Path, attributor: Attributor) -> None:
+        """What second rankings divide by."""
+        path = folder / "norms.safetensors"
+        if path.is_file():
+            return
+        with Ticker("Norms of the training gradients", self.progress) as tick:
+            found = norms(self.fit, attributor, tick)
+            if found:
+                write_tensors(path, found)
+
     def _check(self, folder: Path, tensors: Tensors, attributor: Attributor, ids: list[int]) -> Check | None:
         """Refit without a few random training examples, where that is cheap and convex."""
         kind = self.fit.method
@@ -212,9 +224,9 @@ class _Builder:
         return agreement(pairs["predicted"], pairs["refitted"]) if pairs["predicted"].numel() > 2 else None  # noqa: PLR2004
 
     def _in_float64(self) -> tuple[FunctionalModel, Head]:
-        """The model and its head; a method of another precision has no use for the head itself."""
+        """The model and its head; a method that has no use for the head may have found it in another copy."""
         model, head = self.fit.model, self.fit.head
-        if model.dtype != torch.float64 or head is None:
+        if head is None or model.dtype != torch.float64 or head.layer not in set(model.module.modules()):
             model = FunctionalModel.of(self.fit.project)
             head = find_head(model, self.fit.project)
         assert head is not None  # noqa: S101  (the same project had one)
@@ -268,7 +280,7 @@ def _stored(folder: Path, ids: list[int]) -> tuple[list[int], torch.Tensor]:
 
 
 def _solves(folder: Path) -> tuple[int, float]:
-    """Steps of the longest solve and the largest residual over all shards; 0 and NaN for a direct method."""
+    """Steps of the longest solve and the largest residual over all shards; 0 where nothing is solved step by step."""
     rows = (row.solve for shard in shards_of(folder) for row in solved_rows(shard))
     solves = [solve for solve in rows if solve is not None]
-    return max((s.steps for s in solves), default=0), largest_residual(solves)
+    return max((s.steps for s in solves), default=0), largest_residual(solves) if solves else 0.0
