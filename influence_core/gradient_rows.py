@@ -14,7 +14,7 @@ from torch import Tensor
 
 from influence_core.row_blocks import product
 
-PART = 16_384  # rows that one core takes at a time
+PART = 65_536  # rows that one core takes at a time
 
 
 class GradientRows(Protocol):

@@ -31,11 +31,13 @@ class Stage:
         name: Names the file that keeps its result and the line of progress.
         title: The step in words.
         compute: A pure function of the project and the earlier stages' tensors.
+        in_double: Whether stored float32 is read back as float64, in which almost everything is computed.
     """
 
     name: str
     title: str
     compute: Callable[[Tensors, Tick], dict[str, Tensor]]
+    in_double: bool = True
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,7 @@ class RowStage:
     title: str
     total: int
     compute: Callable[[Tensors, int, int], dict[str, Tensor]]
-    shard: int = 16_384
+    shard: int = 65_536
 
     @property
     def bounds(self) -> list[tuple[int, int]]:

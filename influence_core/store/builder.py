@@ -153,7 +153,9 @@ class _Builder:
 
     def _stage(self, folder: Path, stage: Stage | RowStage, earlier: Tensors) -> dict[str, torch.Tensor]:
         if isinstance(stage, Stage):
-            return self._unit(folder / f"{stage.name}.safetensors", stage.title, stage.compute, earlier)
+            path = folder / f"{stage.name}.safetensors"
+            made = self._unit(path, stage.title, stage.compute, earlier)
+            return made if stage.in_double else read_tensors(path)
         with Ticker(stage.title, self.progress) as tick:
             return stored_rows(folder, stage, earlier, tick)
 

@@ -104,7 +104,8 @@ def read_stage(folder: Path, stage: Stage | RowStage) -> dict[str, Tensor]:
     """
     if isinstance(stage, RowStage):
         return RowStore(folder, stage.name).tensors()
-    return in_double(read_checked(folder / f"{stage.name}.safetensors"))
+    kept = read_checked(folder / f"{stage.name}.safetensors")
+    return in_double(kept) if stage.in_double else kept
 
 
 def in_double(tensors: Tensors) -> dict[str, Tensor]:
