@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -11,6 +12,7 @@ from influence_core.gradients import FunctionalModel
 from influence_core.predictions import Predictions, predict
 from influence_core.project import Project, Split
 from influence_core.removal.head_fit import HeadProblem, HeadTask, as_numbers, output_basis, ridge_of
+from influence_core.rows import OutputRows
 from influence_core.task import ClassificationTask, MultiLabelTask, RegressionTask
 
 READY_MADE = (ClassificationTask, MultiLabelTask, RegressionTask)  # a subclass may have another loss or regulariser
@@ -42,6 +44,11 @@ class Head:
             return seen
         ones = torch.ones(len(seen.inputs), 1, dtype=seen.inputs.dtype)
         return replace(seen, inputs=torch.cat([seen.inputs, ones], dim=1))
+
+    def rows(self, model: FunctionalModel, project: Project, test_ids: Sequence[int]) -> OutputRows:
+        """Test predictions with their inputs and the basis: enough to ask any target of them."""
+        seen = self.read(model, project, "test", list(test_ids))
+        return OutputRows(seen.outputs, seen.labels, seen.inputs, self.basis)
 
     def problem(self, inputs: Tensor, labels: Tensor, row_weights: Tensor | None = None) -> HeadProblem:
         """The training objective of this head."""

@@ -73,6 +73,8 @@ class InfluenceScores:
         damping: The damping that was added to the curvature.
         residual: Largest relative residual of the solves on the full data.
         solves: How each row was solved, by an iterative method; empty for a direct one.
+        outside: Share of the test gradient's squared length that the method left out, 0 to 1, the largest over the
+            rows; None where it leaves nothing out.
     """
 
     values: Tensor
@@ -83,6 +85,7 @@ class InfluenceScores:
     damping: float
     residual: float
     solves: tuple[SolveReport, ...] = ()
+    outside: float | None = None
 
     @property
     def converged(self) -> bool:

@@ -59,7 +59,7 @@ def strongest(rows: GradientRows, columns: Tensor, k: int) -> list[Strongest]:
         k: At most ``n``.
     """
     found: list[Strongest] = []
-    for some in columns.split(TOGETHER, dim=1):
+    for some in torch.split(columns, TOGETHER, dim=1):
         kept = max(k, RESCORED)
 
         def work(parts: Iterable[tuple[int, GradientRows]], some: Tensor = some, kept: int = kept) -> list[_Running]:

@@ -95,6 +95,10 @@ class Tests(Protocol):
         """Gradient of each measurement as a column, shape ``(p, m)``."""
         ...
 
+    def outside(self, test_ids: Sequence[int], target: Target) -> Tensor | None:
+        """Share of each measurement gradient's squared length that the method leaves out; None if nothing."""
+        ...
+
 
 class Attributor(Protocol):
     """A fitted method; it cannot exist unfitted."""
@@ -165,13 +169,26 @@ class Fit(Protocol):
 
 
 class Method(Protocol):
-    """A frozen dataclass whose fields are its hyperparameters."""
+    """A frozen dataclass whose fields are its hyperparameters.
+
+    Attributes:
+        name: In commands and files.
+        title: In words.
+        cost: What it takes.
+        limits: What it serves, and how far it is right.
+        is_direct: Whether a stored run answers any target and damping by one solve, without the project's code.
+        is_estimate: Whether scores estimate the change by a refit; those of a baseline do not.
+        is_one_by_one: Whether each prediction takes a solve of its own, so that a build starts with the first few.
+    """
 
     __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
     name: ClassVar[str]
     title: ClassVar[str]
     cost: ClassVar[str]
     limits: ClassVar[str]
+    is_direct: ClassVar[bool]
+    is_estimate: ClassVar[bool]
+    is_one_by_one: ClassVar[bool]
 
     @property
     def damping(self) -> float:

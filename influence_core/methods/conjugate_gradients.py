@@ -49,6 +49,9 @@ class ConjugateGradients:
     title: ClassVar[str] = "Conjugate gradients"
     cost: ClassVar[str] = "A few dozen passes over the training data a prediction; no memory beyond a few gradients"
     limits: ClassVar[str] = "Any size of model; every answer states its residual; first order in the removal"
+    is_direct: ClassVar[bool] = False
+    is_estimate: ClassVar[bool] = True
+    is_one_by_one: ClassVar[bool] = True
 
     def prepare(self, project: Project) -> IterativeFit:
         """Check the project and decide how it is computed."""

@@ -1,4 +1,4 @@
-"""A float32 inverse beside a Cholesky factor: a query is one matrix product, thirty times faster than two triangular ones.
+"""A float32 inverse beside a Cholesky factor: a query is one matrix product, not two triangular solves.
 
 The inverse is made from the float64 factor and used only if it solves sample right-hand sides well enough.
 """

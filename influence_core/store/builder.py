@@ -16,9 +16,12 @@ import torch
 
 from influence_core.errors import CurvatureError, DamagedWorkspaceError, ProjectError, UnwritableWorkspaceError
 from influence_core.evaluation.agreement import Check, agreement
+from influence_core.gradients import FunctionalModel
+from influence_core.heads import Head, find_head
 from influence_core.methods import Fit, Method, auto
 from influence_core.methods.attributor import ExactAttributor
 from influence_core.methods.base import Attributor, RowStage, Stage, Tensors, Tick
+from influence_core.methods.exact import LARGEST
 from influence_core.project import Project
 from influence_core.report import FitReport, largest_residual
 from influence_core.store.describe import describe, fingerprint, solve_order, view_of
@@ -26,10 +29,10 @@ from influence_core.store.examples import is_named_alike, write_examples
 from influence_core.store.files import drop_damaged, explained, write_sums
 from influence_core.store.manifest import Manifest, ReportRecord, RunRecord, read_record, write_record
 from influence_core.store.progress import Report, Ticker, within
-from influence_core.store.refit_check import RefitCheck
+from influence_core.store.refit_check import MEASURED, REMOVED, RefitCheck
 from influence_core.store.row_store import in_double, stored_rows
 from influence_core.store.shards import Shard, shards_of
-from influence_core.store.solved_rows import SolvedRow
+from influence_core.store.solved_rows import solved_rows
 from influence_core.store.tensors import read_tensors, write_tensors
 from influence_core.store.workspace import Workspace
 from influence_core.target import Target
@@ -196,14 +199,31 @@ class _Builder:
 
     def _check(self, folder: Path, tensors: Tensors, attributor: Attributor, ids: list[int]) -> Check | None:
         """Refit without a few random training examples, where that is cheap and convex."""
-        if self.fit.head is None or not isinstance(attributor, ExactAttributor):
+        kind = self.fit.method
+        if self.fit.head is None or not kind.is_estimate or self.fit.model.vector.size > LARGEST:
             return None
-        check = RefitCheck(self.fit.head, attributor, tensors, ids, self.target)
+        measured = ids[:MEASURED]
+        if kind.is_direct:
+            predicted = attributor.scores(measured, self.target).values
+        else:
+            measured, predicted = _stored(folder, measured)
+        if len(measured) * REMOVED < 3:  # noqa: PLR2004  (fewer pairs cannot be compared)
+            return None
+        check = RefitCheck(self.fit.project, *self._in_float64(), measured, predicted, self.target)
         try:
-            pairs = self._unit(folder / "check.safetensors", "Check by refitting", check.compute, {})
+            pairs = self._unit(folder / "check.safetensors", "Check by refitting", check.compute, tensors)
         except CurvatureError:
             return None  # no single optimum to refit to: the scores stay "not checked"
         return agreement(pairs["predicted"], pairs["refitted"]) if pairs["predicted"].numel() > 2 else None  # noqa: PLR2004
+
+    def _in_float64(self) -> tuple[FunctionalModel, Head]:
+        """The model and its head; a method of another precision has no use for the head itself."""
+        model, head = self.fit.model, self.fit.head
+        if model.dtype != torch.float64 or head is None:
+            model = FunctionalModel.of(self.fit.project)
+            head = find_head(model, self.fit.project)
+        assert head is not None  # noqa: S101  (the same project had one)
+        return model, head
 
     def _report(self, folder: Path, tensors: Tensors, attributor: Attributor, started: float) -> FitReport:
         vector, (lowest, largest) = self.fit.model.vector, attributor.ends
@@ -239,9 +259,16 @@ class _Builder:
         return in_double(read_tensors(path))
 
 
+def _stored(folder: Path, ids: list[int]) -> tuple[list[int], torch.Tensor]:
+    """Those of the first test ids whose stored scores are an answer, and these scores in float64."""
+    rows = [row for shard in shards_of(folder) for row in solved_rows(shard)][: len(ids)]
+    kept = [(test_id, row) for test_id, row in zip(ids, rows, strict=True) if row.converged]
+    scores = [row.tensors["scores"][row.row].double() for _, row in kept]
+    return [test_id for test_id, _ in kept], torch.stack(scores) if scores else torch.empty(0, 0)
+
+
 def _solves(folder: Path) -> tuple[int, float]:
     """Steps of the longest solve and the largest residual over all shards; 0 and NaN for a direct method."""
-    kept = [(read_tensors(shard.path), shard.stop - shard.start) for shard in shards_of(folder)]
-    rows = (SolvedRow(tensors, row).solve for tensors, size in kept for row in range(size))
+    rows = (row.solve for shard in shards_of(folder) for row in solved_rows(shard))
     solves = [solve for solve in rows if solve is not None]
     return max((s.steps for s in solves), default=0), largest_residual(solves)

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from influence_core.errors import MethodError, NotSolvedError, TargetError, UnknownNameError
 from influence_core.evaluation.agreement import Check
-from influence_core.methods import METHODS, Exact
+from influence_core.methods import METHODS
 from influence_core.report import FitReport
 from influence_core.rows import OutputRows
 from influence_core.scores import InfluenceScores, unit
@@ -76,6 +76,12 @@ class Run:
         return self.method if kind is None else kind.title
 
     @property
+    def is_direct(self) -> bool:
+        """Whether any target and any damping is answered by one solve, here and now."""
+        kind = METHODS.get(self.method)
+        return kind is not None and kind.is_direct
+
+    @property
     def hyperparameters(self) -> dict[str, Any]:
         """Of the method."""
         return dict(self.record.hyperparameters)
@@ -121,13 +127,13 @@ class Run:
         return self._rows.answers
 
     def solve_for(self, target: Target) -> Target:
-        """What has to be solved to answer a target: of an exact run the stored one, which answers every other."""
-        return self.target if self.method == Exact.name else target
+        """What has to be solved to answer a target: of a direct run the stored one, which answers every other."""
+        return self.target if self.is_direct else target
 
     def scores(self, test_id: int, target: Target | None = None, damping: float | None = None) -> InfluenceScores:
         """Scores of one test prediction against every training example.
 
-        What was solved is read. Of an exact run any other target or damping takes one solve, here and now.
+        What was solved is read. Of a direct run any other target or damping takes one solve, here and now.
 
         Raises:
             UnknownNameError: If there is no such test example.
@@ -144,7 +150,7 @@ class Run:
             known = self._rows.find(test_id, target)
             if known is not None:
                 return self._from_file(test_id, target, known)
-        if self.method != Exact.name:
+        if not self.is_direct:
             raise self._not_solved(test_id, target) if damping in (None, self.damping) else self._other_damping()
         if self._rows.find(test_id, self.target) is None:
             raise self._not_solved(test_id, target)
@@ -203,7 +209,7 @@ class Run:
     def self_influence(self) -> np.ndarray | None:
         """Self-influence of every training example, shape ``(n_train,)``; None where the method gives none."""
         path = self.folder / "self-influence.safetensors"
-        if self.method != Exact.name and not path.is_file():
+        if not self.is_direct and not path.is_file():
             return None
         values: np.ndarray = read_checked(path)["self_influence"].numpy()
         return values
@@ -211,13 +217,17 @@ class Run:
     def read(self, test_ids: Sequence[int]) -> OutputRows:
         """What is stored of some test predictions."""
         found = [one for one in (self._rows.find(i, self.target) for i in test_ids) if one is not None]
-        names = ("outputs", "labels", "jacobian")
+        names = ["outputs", "labels", "jacobian"] + (["gram"] if "gram" in found[0].tensors else [])
         parts = {name: torch.stack([one.tensors[name][one.row] for one in found]) for name in names}
         return OutputRows(**parts, basis=found[0].tensors["basis"])
 
     def gradients(self, test_ids: Sequence[int], target: Target) -> Tensor:
         """Gradient of each measurement as a column."""
         return self.read(test_ids).gradients(self._task, target)
+
+    def outside(self, test_ids: Sequence[int], target: Target) -> Tensor | None:
+        """Share of each measurement gradient's squared length that the method leaves out; None if nothing."""
+        return self.read(test_ids).outside(self._task, target)
 
     @property
     def _task(self) -> Task:
@@ -251,7 +261,7 @@ class Run:
 
     @cached_property
     def _exact(self) -> StoredExact:
-        return StoredExact(self.folder, self.damping, self, self._task)
+        return StoredExact(self.folder, self.method, self.damping, self, self._task)
 
     @cached_property
     def _rows(self) -> SolvedRows:
@@ -268,4 +278,5 @@ class Run:
             damping=self.damping,
             residual=solve.residual if solve else self.report.residual,
             solves=(solve,) if solve else (),
+            outside=float(known.tensors["outside"][known.row]) if "outside" in known.tensors else None,
         )

@@ -15,7 +15,7 @@ from influence_core.errors import DamagedWorkspaceError
 from influence_core.report import SolveReport, from_tensors
 from influence_core.store.answers import Answers
 from influence_core.store.shards import Shard, shards_of
-from influence_core.store.tensors import read_checked
+from influence_core.store.tensors import read_checked, read_tensors
 from influence_core.target import Target
 
 
@@ -42,6 +42,12 @@ class SolvedRow:
     def converged(self) -> bool:
         """Whether its scores are an answer."""
         return self.solve is None or self.solve.converged
+
+
+def solved_rows(shard: Shard) -> list[SolvedRow]:
+    """The rows of one shard of a build that goes on; its folder has no digests yet."""
+    tensors = read_tensors(shard.path)
+    return [SolvedRow(tensors, row) for row in range(shard.stop - shard.start)]
 
 
 @dataclass(frozen=True)

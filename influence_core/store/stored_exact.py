@@ -1,4 +1,4 @@
-"""An exact run's gradients and factor as its folder keeps them: any target, any damping, without the user's code."""
+"""A direct run's gradients and factor as its folder keeps them: any target, any damping, without the user's code."""
 
 from __future__ import annotations
 
@@ -18,16 +18,18 @@ from influence_core.task import Task
 
 @dataclass(frozen=True)
 class StoredExact:
-    """What an exact run can still be asked.
+    """What a direct run can still be asked.
 
     Attributes:
         folder: Of the run.
+        method: Name of its method.
         damping: Of its stored scores.
         tests: What it keeps of its test predictions.
         task: A task with the project's measurements.
     """
 
     folder: Path
+    method: str
     damping: float
     tests: Tests
     task: Task
@@ -49,7 +51,7 @@ class StoredExact:
         stages = {name: read_checked(self.folder / f"{name}.safetensors") for name in names}
         train, curvature = stages["train"], stages["curvature"]["curvature"].double()
         factor = factor_from({name: t.double() for name, t in stages["factor"].items()}, self.damping)
-        return ExactAttributor.of({**train, "curvature": curvature}, self.task, self.tests, factor)
+        return ExactAttributor.of(self.method, {**train, "curvature": curvature}, self.task, self.tests, factor)
 
     @cached_property
     def _eigen(self) -> EigenFactor:

@@ -48,8 +48,8 @@ def fetch(folder: Path = FOLDER) -> Path:
         except (OSError, subprocess.CalledProcessError) as error:
             reason = (getattr(error, "stderr", "") or str(error)).strip().splitlines()[-1]
             msg = (
-                f"Fashion-MNIST cannot be fetched ({reason}); run `apt-get download {PACKAGE}` on Debian, unpack it with "
-                f"`dpkg-deb -x` and put {', '.join(wanted)} into {folder}."
+                f"Fashion-MNIST cannot be fetched ({reason}); run `apt-get download {PACKAGE}` on Debian, unpack "
+                f"it with `dpkg-deb -x` and put {', '.join(wanted)} into {folder}."
             )
             raise RuntimeError(msg) from error
         folder.mkdir(parents=True, exist_ok=True)
