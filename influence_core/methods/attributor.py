@@ -23,6 +23,8 @@ from influence_core.rows import GradientRows, OutputRows, rows_from
 from influence_core.solvers.base import Factor
 from influence_core.solvers.cholesky import CholeskyFactor
 from influence_core.solvers.eigen import EigenFactor
+from influence_core.solvers.inverse import InverseFactor
+from influence_core.strongest import Strongest, strongest
 from influence_core.target import Target
 from influence_core.task import RegressionTask, Task
 
@@ -137,6 +139,11 @@ class ExactAttributor:
             outside=None if outside is None else float(outside.max()),
         )
 
+    def strongest(self, test_ids: Sequence[int], target: Target, k: int) -> list[Strongest]:
+        """The k most positive and most negative scores of each test prediction, and the histogram of all of them."""
+        columns = scores.scale(self.factor.solve(self.tests.gradients(test_ids, target)), self.n_train, target)
+        return strongest(self.rows, columns, min(k, self.n_train))
+
     def self_influence(self) -> Tensor:
         """Self-influence of every training example, shape ``(n_train,)``."""
         blocks = []
@@ -147,6 +154,8 @@ class ExactAttributor:
 
     def residual(self, columns: Tensor, solved: Tensor) -> float:
         """Largest relative residual of the damped solve, on the space that is solved."""
+        if isinstance(self.factor, InverseFactor):
+            return self.factor.residual  # measured when it was made; a product with the curvature takes longer than all
         if isinstance(self.factor, EigenFactor):
             columns = self.factor.project(columns)
             back = self.factor.multiply(solved)
@@ -158,5 +167,8 @@ class ExactAttributor:
 def factor_from(tensors: Tensors, damping: float) -> Factor:
     """The factor that a fit stored."""
     if "cholesky" in tensors:
-        return CholeskyFactor(tensors["cholesky"], damping, float(tensors["lowest"]))
+        exact = CholeskyFactor(tensors["cholesky"], damping, float(tensors["lowest"]))
+        if "inverse" not in tensors:
+            return exact
+        return InverseFactor(exact, tensors["inverse"], float(tensors["inverse_residual"]))
     return EigenFactor(tensors["values"], tensors["vectors"], damping, int(tensors["null"]))
