@@ -1,11 +1,12 @@
 """Which attribution: the menu of the product, one file a method."""
 
+from influence_core.methods.arnoldi import Arnoldi
 from influence_core.methods.auto import auto
 from influence_core.methods.base import Attributor, Fit, Method
 from influence_core.methods.conjugate_gradients import ConjugateGradients
 from influence_core.methods.exact import Exact
 from influence_core.methods.lissa import Lissa
 
-METHODS: dict[str, type[Method]] = {kind.name: kind for kind in (Exact, Lissa, ConjugateGradients)}
+METHODS: dict[str, type[Method]] = {kind.name: kind for kind in (Exact, Lissa, ConjugateGradients, Arnoldi)}
 
-__all__ = ["METHODS", "Attributor", "ConjugateGradients", "Exact", "Fit", "Lissa", "Method", "auto"]
+__all__ = ["METHODS", "Arnoldi", "Attributor", "ConjugateGradients", "Exact", "Fit", "Lissa", "Method", "auto"]

@@ -16,6 +16,7 @@ from influence_core.predictions import Predictions, predict
 from influence_core.project import Project, Split
 from influence_core.rows import OutputRows
 from influence_core.scores import InfluenceScores
+from influence_core.solvers.damping import Damping
 from influence_core.target import Target
 
 Tensors = Mapping[str, Tensor]
@@ -144,8 +145,8 @@ class Method(Protocol):
     is_one_by_one: ClassVar[bool]
 
     @property
-    def damping(self) -> float:
-        """Added to the curvature once, as written."""
+    def damping(self) -> Damping:
+        """Added to the curvature once, as written; ``auto`` where the method chooses it."""
         ...
 
     @property

@@ -44,6 +44,11 @@ class IterativeMethod(Method, Protocol):
     """A method that solves one prediction at a time, and the hyperparameters that all of them have."""
 
     @property
+    def damping(self) -> float:
+        """Added to the curvature once, as written."""
+        ...
+
+    @property
     def tolerance(self) -> float:
         """Relative residual on the full data at which an answer counts as solved."""
         ...

@@ -10,8 +10,8 @@ import inspect
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from types import NoneType
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from types import NoneType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from influence_core.errors import MethodError
 from influence_core.methods.base import Method
@@ -33,6 +33,7 @@ class Setting:
         default: Its value if nothing is given.
         explanation: What it does, as the method's docstring says it.
         optional: Whether it may also be ``none``.
+        words: Words that may stand in place of a number.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Setting:
     default: Any
     explanation: str
     optional: bool = False
+    words: tuple[str, ...] = ()
 
     @property
     def brief(self) -> str:
@@ -53,7 +55,7 @@ class Setting:
         """What may be written, in words."""
         one_of = f"one of {', '.join(self.choices)}" if self.choices else f"a {self.kind}"
         said = "yes or no" if self.kind == "yes or no" else one_of
-        return f"{said}, or {NONE}" if self.optional else said
+        return ", or ".join([said, *self.words, *([NONE] if self.optional else [])])
 
     @property
     def written(self) -> str:
@@ -71,6 +73,8 @@ class Setting:
         given = text.strip()
         if self.optional and given == NONE:
             return None
+        if given in self.words:
+            return given
         if self.kind == "choice" and given not in self.choices:
             raise ValueError(given)
         if self.kind == "yes or no":
@@ -88,12 +92,13 @@ def settings_of(kind: type[Method]) -> tuple[Setting, ...]:
 
 
 def _setting(name: str, hint: Any, default: Any, explanation: str) -> Setting:
-    variants = [one for one in get_args(hint) if one is not NoneType]
-    optional = NoneType in get_args(hint)
-    plain = variants[0] if optional else hint
+    variants = get_args(hint) if isinstance(hint, UnionType) or get_origin(hint) is Union else (hint,)
+    optional = NoneType in variants
+    plain, *others = (one for one in variants if one is not NoneType)
     if get_origin(plain) is Literal:
         return Setting(name, "choice", get_args(plain), default, explanation, optional)
-    return Setting(name, KINDS.get(plain, "text"), (), default, explanation, optional)
+    words = tuple(word for other in others for word in get_args(other))
+    return Setting(name, KINDS.get(plain, "text"), (), default, explanation, optional, words)
 
 
 def explanations(kind: type) -> dict[str, str]:
