@@ -138,7 +138,7 @@ class ArnoldiFit:
     def attributor(self, tensors: Tensors) -> ExactAttributor:
         """The fitted method, answering from the live model."""
         asked = self.method.damping
-        factor = factor_from(tensors, 0.0 if asked == AUTO else asked)
+        factor = factor_from(tensors, asked)
         tests = SubspaceTests(FunctionalModel.of(self.project), self.project, tensors["directions"].double())
         made = ExactAttributor.of(self.method.name, tensors, self.project.task, tests, factor)
         return replace(made, damping_rule=rule_of(asked, factor), facts=(_kept(tensors),))

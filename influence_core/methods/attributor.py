@@ -22,8 +22,10 @@ from influence_core.project import Project
 from influence_core.rows import GradientRows, OutputRows, rows_from
 from influence_core.solvers.base import Factor
 from influence_core.solvers.cholesky import CholeskyFactor
-from influence_core.solvers.damping import Chosen, Damping, SpectralFilter, rule
+from influence_core.solvers.damping import AUTO, Chosen, Damping, SpectralFilter, rule
 from influence_core.solvers.eigen import EigenFactor
+from influence_core.solvers.inverse import InverseFactor
+from influence_core.strongest import Strongest, strongest
 from influence_core.target import Target
 from influence_core.task import RegressionTask, Task
 
@@ -143,6 +145,11 @@ class ExactAttributor:
             outside=None if outside is None else float(outside.max()),
         )
 
+    def strongest(self, test_ids: Sequence[int], target: Target, k: int) -> list[Strongest]:
+        """The k most positive and most negative scores of each test prediction, and the histogram of all of them."""
+        columns = scores.scale(self.factor.solve(self.tests.gradients(test_ids, target)), self.n_train, target)
+        return strongest(self.rows, columns, min(k, self.n_train))
+
     def self_influence(self) -> Tensor:
         """Self-influence of every training example, shape ``(n_train,)``."""
         blocks = []
@@ -153,6 +160,8 @@ class ExactAttributor:
 
     def residual(self, columns: Tensor, solved: Tensor) -> float:
         """Largest relative residual of the damped solve, on the space that is solved."""
+        if isinstance(self.factor, InverseFactor):
+            return self.factor.residual  # measured when it was made; a product with the curvature takes longer than all
         if isinstance(self.factor, EigenFactor):
             columns = self.factor.project(columns)
             back = self.factor.multiply(solved)
@@ -161,13 +170,16 @@ class ExactAttributor:
         return float(((back - columns).norm(dim=0) / columns.norm(dim=0).clamp_min(1e-300)).max())
 
 
-def factor_from(tensors: Tensors, damping: float) -> Factor:
-    """The factor that a fit stored; a damping that it chose is stored with it and goes first."""
-    damping = float(tensors.get("damping", damping))
-    if "cholesky" in tensors:
-        return CholeskyFactor(tensors["cholesky"], damping, float(tensors["lowest"]))
-    filtered = SpectralFilter.from_tensor(tensors["filter"]) if "filter" in tensors else None
-    return EigenFactor(tensors["values"], tensors["vectors"], damping, int(tensors["null"]), filtered)
+def factor_from(tensors: Tensors, damping: Damping) -> Factor:
+    """The factor that a fit stored; a damping that the fit chose itself is stored with it."""
+    used = float(tensors["damping"]) if damping == AUTO else damping
+    if "cholesky" not in tensors:
+        filtered = SpectralFilter.from_tensor(tensors["filter"]) if "filter" in tensors else None
+        return EigenFactor(tensors["values"], tensors["vectors"], used, int(tensors["null"]), filtered)
+    exact = CholeskyFactor(tensors["cholesky"], used, float(tensors["lowest"]))
+    if "inverse" not in tensors:
+        return exact
+    return InverseFactor(exact, tensors["inverse"], float(tensors["inverse_residual"]))
 
 
 def rule_of(asked: Damping, factor: Factor) -> str:

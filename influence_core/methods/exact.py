@@ -13,7 +13,7 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from influence_core.checks import check_derivatives, check_project
+from influence_core.checks import check_derivatives, check_project, spread
 from influence_core.curvature.dense import GaussNewton, Hessian
 from influence_core.errors import CurvatureError, MethodError
 from influence_core.gradients import FunctionalModel
@@ -24,13 +24,16 @@ from influence_core.predictions import Predictions, predict
 from influence_core.project import Dataset, Project, Split
 from influence_core.rows import rows_from
 from influence_core.solvers.base import Factor
-from influence_core.solvers.cholesky import Cholesky
+from influence_core.solvers.cholesky import Cholesky, CholeskyFactor
 from influence_core.solvers.damping import AUTO, Chosen, Damping, check, choose
 from influence_core.solvers.eigen import Eigen
+from influence_core.solvers.inverse import ACCURACY, inverse_of
 from influence_core.trunk import with_trunk
 
 LARGEST = 10_000  # parameters; the curvature then takes 800 MB and its factorisation a minute
 ROWS = 256
+INVERTED = 2_000  # parameters of a head from which queries go by the inverse
+SAMPLES = 16  # training gradients on which the inverse is tried
 
 
 @dataclass(frozen=True)
@@ -108,12 +111,15 @@ class ExactFit:
 
     @property
     def stages(self) -> tuple[Stage, ...]:
-        """Train gradients, curvature, factor."""
-        return (
+        """Train gradients, curvature, factor; the inverse too where a solve by the factor takes long."""
+        needed = (
             Stage("train", "Gradients of the training examples", self._train),
             Stage("curvature", "Curvature", self._curvature),
             Stage("factor", "Factorisation", self._factor),
         )
+        if self.head is None or self.model.vector.size < INVERTED:
+            return needed
+        return (*needed, Stage("inverse", "Inverse for queries", self._inverse, in_double=False))
 
     def predictions(self, split: Split) -> Predictions:
         """What the model says of a split."""
@@ -125,7 +131,7 @@ class ExactFit:
     def attributor(self, tensors: Tensors) -> ExactAttributor:
         """The fitted method, answering from the live model."""
         asked = self.method.damping
-        factor = factor_from(tensors, 0.0 if asked == AUTO else asked)
+        factor = factor_from(tensors, asked)
         made = ExactAttributor.of(self.method.name, tensors, self.project.task, self.tests, factor)
         return replace(made, damping_rule=rule_of(asked, factor))
 
@@ -173,6 +179,16 @@ class ExactFit:
         chosen = choose(self.method.damping, self.project.recipe, mean)
         kept = {"damping": torch.tensor(chosen.damping, dtype=torch.float64)} if self.method.damping == AUTO else {}
         return self._invert(tensors, chosen).tensors() | kept
+
+    def _inverse(self, tensors: Tensors, _: Tick) -> dict[str, Tensor]:
+        """Empty but for its residual if it is not accurate enough: the factor then answers."""
+        factor, rows = factor_from(tensors, self.method.damping), rows_from(tensors)
+        if not isinstance(factor, CholeskyFactor):
+            return {"inverse_residual": torch.tensor(torch.inf, dtype=torch.float64)}
+        samples = rows.take(torch.tensor(spread(len(rows), SAMPLES))).dense(0, SAMPLES).double().mT
+        made = inverse_of(factor, tensors["curvature"], samples)
+        kept = made.tensors()
+        return kept if made.residual <= ACCURACY else {"inverse_residual": kept["inverse_residual"]}
 
     def _invert(self, tensors: Tensors, chosen: Chosen) -> Factor:
         matrix = tensors["curvature"]

@@ -20,7 +20,7 @@ from influence_core.gradients import FunctionalModel
 from influence_core.heads import Head, find_head
 from influence_core.methods import Fit, Method, auto
 from influence_core.methods.attributor import ExactAttributor
-from influence_core.methods.base import Attributor, Tensors, Tick
+from influence_core.methods.base import Attributor, RowStage, Stage, Tensors, Tick
 from influence_core.methods.exact import LARGEST
 from influence_core.project import Project
 from influence_core.report import FitReport, largest_residual
@@ -31,6 +31,7 @@ from influence_core.store.files import drop_damaged, explained, write_sums
 from influence_core.store.manifest import Manifest, ReportRecord, RunRecord, read_record, write_record
 from influence_core.store.progress import Report, Ticker, within
 from influence_core.store.refit_check import MEASURED, REMOVED, RefitCheck
+from influence_core.store.row_store import in_double, stored_rows
 from influence_core.store.shards import Shard, shards_of
 from influence_core.store.solved_rows import solved_rows
 from influence_core.store.tensors import read_tensors, write_tensors
@@ -147,7 +148,7 @@ class _Builder:
         order = read_record(folder / "run.json", RunRecord).order  # of the build that began: its shards go by it
         tensors: dict[str, torch.Tensor] = {}
         for stage in self.fit.stages:
-            tensors |= self._unit(folder / f"{stage.name}.safetensors", stage.title, stage.compute, tensors)
+            tensors |= self._stage(folder, stage, tensors)
         attributor = self.fit.attributor(tensors)
         solved = self._scores(folder, attributor, order)
         self._self_influence(folder, attributor)
@@ -156,6 +157,14 @@ class _Builder:
         write_sums(folder)
         fit = self._report(folder, tensors, attributor, started)
         write_record(folder / "report.json", ReportRecord(fit=fit, solved=solved, check=check))
+
+    def _stage(self, folder: Path, stage: Stage | RowStage, earlier: Tensors) -> dict[str, torch.Tensor]:
+        if isinstance(stage, Stage):
+            path = folder / f"{stage.name}.safetensors"
+            made = self._unit(path, stage.title, stage.compute, earlier)
+            return made if stage.in_double else read_tensors(path)
+        with Ticker(stage.title, self.progress) as tick:
+            return stored_rows(folder, stage, earlier, tick)
 
     def _compare(self, folder: Path, manifest: Manifest) -> None:
         """Read all data once more: if they are not those of the start, nothing that was made of them counts."""
@@ -259,11 +268,6 @@ class _Builder:
             with Ticker(title, self.progress) as tick:
                 write_tensors(path, compute(earlier, tick))
         return in_double(read_tensors(path))
-
-
-def in_double(tensors: Tensors) -> dict[str, torch.Tensor]:
-    """What a stage of a fit left, in the precision that it is computed with."""
-    return {name: t.double() if t.is_floating_point() else t for name, t in tensors.items()}
 
 
 def _stored(folder: Path, ids: list[int]) -> tuple[list[int], torch.Tensor]:
