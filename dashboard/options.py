@@ -9,15 +9,6 @@ from typing import Annotated
 import typer
 
 
-class Method(StrEnum):
-    """``auto`` takes the first method that serves the model."""
-
-    auto = "auto"
-    exact = "exact"
-    lissa = "lissa"
-    cg = "cg"
-
-
 class Curvature(StrEnum):
     """Which curvature is inverted."""
 
@@ -70,7 +61,11 @@ ProjectName = Annotated[str, typer.Argument(metavar="PROJECT", help="A demo's na
 Code = Annotated[
     str | None, typer.Option(metavar="PROJECT", help="The code that made it: allows solves and refits to run it.")
 ]
+DampingOrAuto = Annotated[str | None, typer.Option("--damping", metavar="X|auto", help="Short for --set damping=X.")]
 Damping = Annotated[float | None, typer.Option(metavar="X", help="Added to the curvature; 0 or more.")]
+Settings = Annotated[
+    list[str], typer.Option("--set", metavar="NAME=VALUE", help="A setting; `influence methods NAME` explains them.")
+]
 RunId = Annotated[str | None, typer.Option("--run", metavar="ID", help="A run; the newest by default.")]
 Port = Annotated[int | None, typer.Option(min=1, max=65535, help="8501 or any free one by default.")]
 NoBrowser = Annotated[bool, typer.Option("--no-browser", help="Print the link only.")]

@@ -75,6 +75,7 @@ class InfluenceScores:
         solves: How each row was solved, by an iterative method; empty for a direct one.
         outside: Share of the test gradient's squared length that the method left out, 0 to 1, the largest over the
             rows; None where it leaves nothing out.
+        damping_rule: How the damping was chosen, or what is done in its place, in words; empty if it was given.
     """
 
     values: Tensor
@@ -86,6 +87,7 @@ class InfluenceScores:
     residual: float
     solves: tuple[SolveReport, ...] = ()
     outside: float | None = None
+    damping_rule: str = ""
 
     @property
     def converged(self) -> bool:

@@ -31,6 +31,8 @@ class Explanation:
         advice: What to change about a solve that did not reach an answer; empty if it did.
         damping: What was added to the curvature.
         method: Name of the method.
+        outside: Share of the prediction's gradient that the method leaves out, 0 to 1; None where that is nothing.
+        damping_rule: How the damping was chosen, or what is done in its place, in words; empty if it was given.
     """
 
     test_id: int
@@ -45,6 +47,8 @@ class Explanation:
     is_stalled: bool = False
     solved: str = ""
     advice: str = ""
+    outside: float | None = None
+    damping_rule: str = ""
 
     @property
     def n_train(self) -> int:
@@ -90,6 +94,8 @@ def explain(workspace: Workspace, run: Run, test_id: int, target: Target) -> Exp
         is_stalled=not found.converged,
         solved=solve.sentence if solve else "",
         advice=solve.advice if solve else "",
+        outside=found.outside,
+        damping_rule=found.damping_rule,
     )
 
 

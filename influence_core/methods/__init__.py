@@ -1,5 +1,6 @@
 """Which attribution: the menu of the product, one file a method."""
 
+from influence_core.methods.arnoldi import Arnoldi
 from influence_core.methods.auto import auto
 from influence_core.methods.base import Attributor, Fit, Method
 from influence_core.methods.conjugate_gradients import ConjugateGradients
@@ -7,6 +8,17 @@ from influence_core.methods.ekfac import Ekfac
 from influence_core.methods.exact import Exact
 from influence_core.methods.lissa import Lissa
 
-METHODS: dict[str, type[Method]] = {kind.name: kind for kind in (Exact, Ekfac, Lissa, ConjugateGradients)}
+METHODS: dict[str, type[Method]] = {kind.name: kind for kind in (Exact, Ekfac, Lissa, ConjugateGradients, Arnoldi)}
 
-__all__ = ["METHODS", "Attributor", "ConjugateGradients", "Ekfac", "Exact", "Fit", "Lissa", "Method", "auto"]
+__all__ = [
+    "METHODS",
+    "Arnoldi",
+    "Attributor",
+    "ConjugateGradients",
+    "Ekfac",
+    "Exact",
+    "Fit",
+    "Lissa",
+    "Method",
+    "auto",
+]

@@ -8,7 +8,7 @@ import resource
 import shutil
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from influence_core.methods.base import Attributor, RowStage, Stage, Tensors, Ti
 from influence_core.methods.exact import LARGEST
 from influence_core.project import Project
 from influence_core.report import FitReport, largest_residual
+from influence_core.solvers.damping import AUTO
 from influence_core.store.describe import describe, fingerprint, solve_order, view_of
 from influence_core.store.examples import is_named_alike, write_examples
 from influence_core.store.files import drop_damaged, explained, write_sums
@@ -124,6 +125,7 @@ class _Builder:
 
     def open_run(self, manifest: Manifest, order: list[int]) -> Path:
         """Write what the run is, before its results."""
+        recipe = self.fit.project.recipe if self.fit.method.damping == AUTO else None
         record = RunRecord(
             method=self.fit.method.name,
             hyperparameters=asdict(self.fit.method),
@@ -131,8 +133,10 @@ class _Builder:
             of=self.target.of,
             order=order,
             libraries={name: version(name) for name in ("torch", "numpy", "safetensors", "pyarrow")},
+            recipe=recipe,
         )
         identity = [record.method, record.hyperparameters, record.measure, record.of, manifest.fingerprint]
+        identity += [] if recipe is None else [asdict(recipe)]
         folder = self.path / "runs" / hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:10]
         drop_damaged(folder)
         if not (folder / "run.json").is_file():
@@ -228,10 +232,7 @@ class _Builder:
     def _report(self, folder: Path, tensors: Tensors, attributor: Attributor, started: float) -> FitReport:
         vector, (lowest, largest) = self.fit.model.vector, attributor.ends
         steps, residual = _solves(folder)
-        if isinstance(attributor, ExactAttributor):
-            sample = read_record(folder / "run.json", RunRecord).order[:8]
-            residual = attributor.scores(sample, self.target).residual
-        return FitReport(
+        found = FitReport(
             seconds=time.perf_counter() - started,
             peak_megabytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
             steps=steps,
@@ -241,6 +242,16 @@ class _Builder:
             largest_eigenvalue=largest,
             parameters_attributed=vector.size,
             parameters_total=vector.total,
+        )
+        if not isinstance(attributor, ExactAttributor):
+            return found
+        sample = read_record(folder / "run.json", RunRecord).order[:8]
+        return replace(
+            found,
+            residual=attributor.scores(sample, self.target).residual,
+            damping_used=attributor.factor.damping,
+            damping_rule=attributor.damping_rule,
+            facts=attributor.facts,
         )
 
     def _unit(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -26,6 +26,7 @@ class StoredExact:
         damping: Of its stored scores.
         tests: What it keeps of its test predictions.
         task: A task with the project's measurements.
+        damping_rule: How the damping was chosen, in words; empty if it was given.
     """
 
     folder: Path
@@ -33,15 +34,16 @@ class StoredExact:
     damping: float
     tests: Tests
     task: Task
+    damping_rule: str = ""
 
     def scores(self, test_id: int, target: Target, damping: float | None) -> InfluenceScores:
-        """One solve; another damping takes the eigenvectors too, once.
+        """One solve; a damping in place of the run's own takes the eigenvectors too, once.
 
         Raises:
             CurvatureError: If the damping leaves the curvature indefinite.
         """
         attributor = self._attributor
-        if damping is not None and damping != self.damping:
+        if damping is not None:
             attributor = attributor.with_factor(self._eigen.with_damping(damping))
         return attributor.scores([test_id], target)
 
@@ -51,7 +53,9 @@ class StoredExact:
         stages = {name: read_checked(self.folder / f"{name}.safetensors") for name in names}
         train, curvature = stages["train"], stages["curvature"]["curvature"].double()
         factor = factor_from({name: t.double() for name, t in stages["factor"].items()}, self.damping)
-        return ExactAttributor.of(self.method, {**train, "curvature": curvature}, self.task, self.tests, factor)
+        tensors = {**train, "curvature": curvature}
+        made = ExactAttributor.of(self.method, tensors, self.task, self.tests, factor)
+        return replace(made, damping_rule=self.damping_rule)
 
     @cached_property
     def _eigen(self) -> EigenFactor:

@@ -311,6 +311,34 @@ def test_methods(capsys: pytest.CaptureFixture[str]) -> None:
     assert "Exact" in capsys.readouterr().out
 
 
+def test_what_can_be_set_of_a_method(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["methods", "cg"]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "Conjugate gradients" in said
+    assert "Most passes over the data" in said
+    assert "--method cg --set NAME=VALUE" in said
+    assert main(["methods", "cg", "--format", "json"]) == 0
+    settings = json.loads(capsys.readouterr().out)["settings"]
+    assert settings[0] == {
+        "setting": "damping",
+        "value": "a number",
+        "default": "0.01",
+        "meaning": "Added to the curvature once, as written.",
+    }
+    assert main(["methods", "nonsense"]) == 2
+    assert "There is no method 'nonsense'; choose one of exact, " in capsys.readouterr().err
+
+
+def test_settings_are_set_and_damping_has_a_short_form(tmp_path: Path) -> None:
+    file, out = str(project_file(tmp_path)), str(tmp_path / "w")
+    command = ["build", file, "--out", out, "--method", "cg", "--test-limit", "1"]
+    assert main([*command, "--set", "damping=0.25", "--set", "steps=300", "--set", "precision=float64"]) == 0
+    first = Workspace(out).run()
+    assert (first.damping, first.hyperparameters["steps"], first.hyperparameters["precision"]) == (0.25, 300, "float64")
+    assert main([*command, "--damping", "0.25", "--set", "steps=300", "--set", "precision=float64"]) == 0
+    assert [run.id for run in Workspace(out).runs] == [first.id]
+
+
 def test_help_and_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([]) == 0
     said = capsys.readouterr()
