@@ -7,8 +7,11 @@ from influence_core.methods.conjugate_gradients import ConjugateGradients
 from influence_core.methods.ekfac import Ekfac
 from influence_core.methods.exact import Exact
 from influence_core.methods.lissa import Lissa
+from influence_core.methods.logra import Logra
 
-METHODS: dict[str, type[Method]] = {kind.name: kind for kind in (Exact, Ekfac, Lissa, ConjugateGradients, Arnoldi)}
+METHODS: dict[str, type[Method]] = {
+    kind.name: kind for kind in (Exact, Ekfac, Lissa, ConjugateGradients, Arnoldi, Logra)
+}
 
 __all__ = [
     "METHODS",
@@ -19,6 +22,7 @@ __all__ = [
     "Exact",
     "Fit",
     "Lissa",
+    "Logra",
     "Method",
     "auto",
 ]
