@@ -66,6 +66,8 @@ Damping = Annotated[float | None, typer.Option(metavar="X", help="Added to the c
 Settings = Annotated[
     list[str], typer.Option("--set", metavar="NAME=VALUE", help="A setting; `influence methods NAME` explains them.")
 ]
+TestId = Annotated[str, typer.Option(metavar="ID", help="A test example: row id or key (row:3 or key:3 to be plain).")]
+OfClass = Annotated[str, typer.Option(metavar="true|predicted|CLASS", help="Of which class.")]
 RunId = Annotated[str | None, typer.Option("--run", metavar="ID", help="A run; the newest by default.")]
 Port = Annotated[int | None, typer.Option(min=1, max=65535, help="8501 or any free one by default.")]
 NoBrowser = Annotated[bool, typer.Option("--no-browser", help="Print the link only.")]

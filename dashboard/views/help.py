@@ -93,7 +93,12 @@ GLOSSARY = """
 - **Exact, LiSSA, conjugate gradients:** ways to invert it. Exact does it once, for small models. The other two solve
   one prediction at a time, LiSSA on small samples of the data and conjugate gradients on all of it, until the residual
   is small enough.
+- **Arnoldi:** exact in a number of directions, those along which the curvature is largest; the rest is left out.
+- **Outside:** the share of a prediction's gradient that lies outside the directions that a method keeps. The more it
+  is, the more may be missing from the scores; keep more directions.
 - **Damping:** a number added to the curvature before it is inverted; 0 where that is not needed.
+- **Spectral filter:** what stands in for damping where the project says how the model was trained: directions that the
+  training had no time to follow count only as far as it went.
 - **Residual:** how far the inversion is from exact, relative and on all training data; 0 is perfect, 1 is no answer.
 - **Run:** one method with its settings, applied to this model and data. A workspace can hold several.
 - **Spearman correlation:** how alike two orders of the training examples are: 1 the same, 0 unrelated, −1 reversed.

@@ -221,9 +221,10 @@ class _Builder:
         return agreement(pairs["predicted"], pairs["refitted"]) if pairs["predicted"].numel() > 2 else None  # noqa: PLR2004
 
     def _in_float64(self) -> tuple[FunctionalModel, Head]:
-        """The model and its head; a method of another precision has no use for the head itself."""
+        """A model and its own head; a method that has no use for the head may know that of another copy."""
         model, head = self.fit.model, self.fit.head
-        if model.dtype != torch.float64 or head is None:
+        is_its = head is not None and any(head.layer is layer for layer in model.module.modules())
+        if model.dtype != torch.float64 or not is_its:
             model = FunctionalModel.of(self.fit.project)
             head = find_head(model, self.fit.project)
         assert head is not None  # noqa: S101  (the same project had one)
