@@ -54,6 +54,18 @@ def check_finite(project: Project) -> None:
             raise ProjectError(msg)
 
 
+def check_device(project: Project) -> None:
+    """Raise ProjectError if parameters or buffers are on several devices."""
+    tensors = (*project.model.parameters(), *project.model.buffers())
+    devices = sorted({str(tensor.device) for tensor in tensors})
+    if len(devices) > 1:
+        msg = (
+            f"The model's parameters are on {' and '.join(devices)}; move all of it to one device, such as "
+            f"model.to('{devices[0]}')."
+        )
+        raise ProjectError(msg)
+
+
 def check_names(project: Project) -> None:
     """Raise ProjectError unless every class, label or value has a name, or none."""
     n, named = project.task.n_targets, len(project.class_names)
@@ -139,7 +151,7 @@ def check_derivatives(model: FunctionalModel, project: Project, *, one_by_one: b
         if one_by_one:
             model.output_jacobians(batch)
         others = ""
-        directions = torch.ones(model.vector.size, 1, dtype=model.dtype)
+        directions = model.theta.new_ones(model.vector.size, 1)
         model.loss_hessian_products(batch, directions)
         model.loss_gauss_newton_products(batch, directions)
     except RuntimeError as error:
@@ -203,6 +215,7 @@ PROJECT_CHECKS: tuple[Callable[[Project], None], ...] = (
     check_train,
     check_test,
     check_mode,
+    check_device,
     check_finite,
     check_names,
     check_shapes,

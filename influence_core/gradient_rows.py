@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
-import torch
 from torch import Tensor
 
 from influence_core.row_blocks import product
@@ -59,8 +58,8 @@ class KroneckerRows:
 
     def dot(self, vectors: Tensor) -> Tensor:
         """Every gradient times every column, one output at a time."""
-        by_output = vectors.view(self.factors.shape[1], self.inputs.shape[1], -1).to(self.inputs.dtype)
-        total = torch.zeros(len(self), vectors.shape[1], dtype=self.inputs.dtype)
+        by_output = vectors.view(self.factors.shape[1], self.inputs.shape[1], -1).to(self.inputs)
+        total = self.inputs.new_zeros(len(self), vectors.shape[1])
         for factor, block in zip(self.factors.to(self.inputs.dtype).unbind(1), by_output, strict=True):
             total.addcmul_(factor[:, None], self.inputs @ block)
         return total

@@ -18,6 +18,7 @@ from torch.utils._pytree import tree_map
 
 from influence_core.attention import plain_attention
 from influence_core.parameters import ParameterVector
+from influence_core.placement import normal, seeded
 from influence_core.project import Dataset, Project, batches, cast
 from influence_core.replay import Replayed, own, replaying
 from influence_core.target import Target
@@ -54,12 +55,17 @@ class FunctionalModel:
         theta = vector.flatten({name: p.detach() for name, p in module.named_parameters()})
         return cls(module.requires_grad_(requires_grad=False), project.task, vector, theta.clone(), dtype)
 
+    @property
+    def device(self) -> torch.device:
+        """Where everything is computed: that of the project's model."""
+        return self.theta.device
+
     def batches(
         self, dataset: Dataset, size: int, ids: Sequence[int] | None = None
     ) -> Iterator[tuple[list[int], Batch]]:
-        """Row ids and batches in this model's precision."""
+        """Row ids and batches in this model's precision, on its device."""
         for rows, batch in batches(dataset, size, ids):
-            yield rows, cast(batch, self.dtype)
+            yield rows, cast(batch, self.dtype, self.device)
 
     def outputs(self, theta: Tensor, batch: Batch) -> Tensor:
         """Raw outputs, shape ``(batch, outputs)``."""
@@ -153,7 +159,7 @@ class FunctionalModel:
     @cached_property
     def penalty_diagonal(self) -> Tensor | None:
         """The regulariser's Hessian, shape ``(p, 1)``, if it is diagonal: L2 is, and then a product costs nothing."""
-        probe = torch.randn(self.vector.size, 1, dtype=self.dtype, generator=torch.Generator().manual_seed(0))
+        probe = normal((self.vector.size, 1), seeded(0), self.theta)
         diagonal = self._penalty_products(torch.ones_like(probe))
         expected, error = self._penalty_products(probe), 100 * torch.finfo(self.dtype).eps
         is_diagonal = ((diagonal * probe - expected).abs() <= error * expected.abs()).all()  # whatever their scales

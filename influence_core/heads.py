@@ -42,7 +42,7 @@ class Head:
         seen = predict(model, project, split, ids=ids, capture=self.layer)
         if not self.intercept:
             return seen
-        ones = torch.ones(len(seen.inputs), 1, dtype=seen.inputs.dtype)
+        ones = seen.inputs.new_ones(len(seen.inputs), 1)
         return replace(seen, inputs=torch.cat([seen.inputs, ones], dim=1))
 
     def rows(self, model: FunctionalModel, project: Project, test_ids: Sequence[int]) -> OutputRows:
@@ -52,8 +52,8 @@ class Head:
 
     def problem(self, inputs: Tensor, labels: Tensor, row_weights: Tensor | None = None) -> HeadProblem:
         """The training objective of this head."""
-        own = torch.ones(len(inputs)) if row_weights is None else row_weights
-        ridge = ridge_of(self.task, inputs.shape[1], self.called, intercept=self.intercept)
+        own = inputs.new_ones(len(inputs)) if row_weights is None else row_weights
+        ridge = ridge_of(self.task, inputs.shape[1], self.called, intercept=self.intercept).to(inputs.device)
         labels = as_numbers(self.task, labels)
         return HeadProblem(self.task, inputs.double(), labels, own.double(), ridge, self.basis)
 
@@ -73,7 +73,7 @@ def find_head(model: FunctionalModel, project: Project) -> Head | None:
     if layer.bias is not None and not intercept:
         return None
     called = model.vector.names[0].rpartition(".")[0]
-    head = Head(layer, called, intercept, output_basis(task, layer.out_features), task)
+    head = Head(layer, called, intercept, output_basis(task, layer.out_features).to(model.device), task)
     return head if _agrees(head, model, project) else None
 
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from influence_core.errors import MethodError
 from influence_core.gradients import FunctionalModel
-from influence_core.project import Dataset
+from influence_core.project import CPU, Dataset
 
 DIRECTIONS = 12  # that one product is taken along at once, at most
 SHARE = 0.8  # of the free memory that a product may take
@@ -24,7 +24,7 @@ def check_memory(model: FunctionalModel, dataset: Dataset, rows: int, products: 
         rows: Examples at once.
         products: Examples times directions at once.
     """
-    free = free_bytes()
+    free = free_bytes(model.device)
     if free is None:
         return
     needed = needed_bytes(model, dataset, rows, products)
@@ -64,8 +64,10 @@ def bytes_of_a_row(model: FunctionalModel, dataset: Dataset) -> int:
     return max(1, _kept_bytes(model, dataset, 2) - _kept_bytes(model, dataset, 1))
 
 
-def free_bytes() -> int | None:
-    """Memory that new work can have; None where the operating system does not say."""
+def free_bytes(device: torch.device = CPU) -> int | None:
+    """Memory that new work on a device can have; None where the operating system does not say."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
     info = Path("/proc/meminfo")
     if not info.is_file():
         return None

@@ -12,6 +12,7 @@ from torch.utils._pytree import tree_leaves
 
 from influence_core.errors import InfluenceError, ProjectError
 from influence_core.gradients import FunctionalModel
+from influence_core.placement import kept
 from influence_core.project import Dataset, Project, Split
 from influence_core.replay import own
 from influence_core.task import (
@@ -44,6 +45,10 @@ class Predictions:
     inputs: Tensor
     weights: Tensor
 
+    def kept(self) -> Predictions:
+        """The same on the CPU, for files."""
+        return Predictions(**{name: kept(tensor) for name, tensor in vars(self).items()})
+
 
 def predict(  # noqa: PLR0913  (what is run, and three things that are usually all of it)
     model: FunctionalModel,
@@ -71,7 +76,7 @@ def predict(  # noqa: PLR0913  (what is run, and three things that are usually a
     for rows, given in model.batches(data or project.split(split), BATCH, ids):
         batch = own(given)
         _check_inputs(split, rows, batch)
-        captured: list[Tensor] = [torch.empty(len(rows), 0, dtype=model.dtype)]
+        captured: list[Tensor] = [model.theta.new_empty(len(rows), 0)]
         outputs = _outputs(model, given, captured, capture)
         labels = inputs_and_labels(batch)[1]
         check_outputs(project, split, rows, outputs, labels)

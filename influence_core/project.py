@@ -18,6 +18,7 @@ from influence_core.task import Batch, Task
 from influence_core.views import View
 
 Split = Literal["train", "test"]
+CPU = torch.device("cpu")
 STACKED_BYTES = 2**31  # a data set beyond this is collated batch by batch
 
 
@@ -158,12 +159,12 @@ class Stacked:
         first, last = rows[0], rows[-1]
         if list(rows) == list(range(first, last + 1)):
             return tree_map(lambda leaf: leaf[first : last + 1], self.batch)
-        index = torch.as_tensor(rows)
+        index = torch.as_tensor(rows, device="cpu")
         return tree_map(lambda leaf: leaf[index], self.batch)
 
 
-def stacked(dataset: Dataset, dtype: torch.dtype) -> Dataset:
-    """The data set in memory and in ``dtype`` if its rows are tensors and fit into ``STACKED_BYTES``, else as it is."""
+def stacked(dataset: Dataset, dtype: torch.dtype, device: torch.device = CPU) -> Dataset:
+    """The data set in memory of ``device`` if its rows are tensors and fit into ``STACKED_BYTES``, else as it is."""
     _, one = next(batches(dataset, 1, [0]))
     leaves = tree_leaves(one)
     if not all(isinstance(leaf, Tensor) for leaf in leaves):
@@ -171,12 +172,18 @@ def stacked(dataset: Dataset, dtype: torch.dtype) -> Dataset:
     if len(dataset) * sum(leaf.numel() * leaf.element_size() for leaf in leaves) > STACKED_BYTES:
         return dataset
     _, batch = next(batches(dataset, len(dataset)))
-    return Stacked(cast(batch, dtype), len(dataset))
+    return Stacked(cast(batch, dtype, device), len(dataset))
 
 
-def cast(batch: Batch, dtype: torch.dtype) -> Batch:
-    """The batch with its floating-point tensors in ``dtype``."""
-    return tree_map(lambda t: t.to(dtype) if isinstance(t, Tensor) and t.is_floating_point() else t, batch)
+def cast(batch: Batch, dtype: torch.dtype, device: torch.device) -> Batch:
+    """The batch on ``device``, its floating-point tensors in ``dtype``."""
+
+    def moved(leaf: Any) -> Any:
+        if not isinstance(leaf, Tensor):
+            return leaf
+        return leaf.to(device, dtype if leaf.is_floating_point() else leaf.dtype)
+
+    return tree_map(moved, batch)
 
 
 def batches(dataset: Dataset, size: int, ids: Sequence[int] | None = None) -> Iterator[tuple[list[int], Batch]]:

@@ -65,8 +65,9 @@ class Part:
         if self.keep != "nothing":
             found = trunked.stored[self.key]
             return found.expand(found.shape[0], *self.shape)
-        n = tree_leaves(trunked.batch)[0].shape[0]
-        return torch.full((), torch.nan, dtype=self.dtype).expand(n, *self.shape)
+        leaf = tree_leaves(trunked.batch)[0]
+        nothing: Tensor = leaf.new_full((), torch.nan, dtype=self.dtype)
+        return nothing.expand(leaf.shape[0], *self.shape)
 
 
 @dataclass(frozen=True)

@@ -102,22 +102,22 @@ class SolveReport:
 
 def largest_residual(reports: Sequence[SolveReport]) -> float:
     """Over some solves: NaN if one of them is, and of none."""
-    found = torch.tensor([report.residual for report in reports], dtype=torch.float64)
+    found = torch.tensor([report.residual for report in reports], dtype=torch.float64, device="cpu")
     return float(found.max()) if len(found) else float("nan")
 
 
 def to_tensors(reports: Sequence[SolveReport]) -> dict[str, Tensor]:
     """For a file: ``legs`` (m, 2, 4) and ``trace`` (m, t, 2), NaN where there is none, and ``tolerance`` (m,)."""
-    legs = torch.full((len(reports), len(SOLVERS), 4), torch.nan, dtype=torch.float64)
+    legs = torch.full((len(reports), len(SOLVERS), 4), torch.nan, dtype=torch.float64, device="cpu")
     longest = max((len(report.trace) for report in reports), default=0)
-    trace = torch.full((len(reports), longest, 2), torch.nan, dtype=torch.float64)
+    trace = torch.full((len(reports), longest, 2), torch.nan, dtype=torch.float64, device="cpu")
     for row, report in enumerate(reports):
         for place, leg in enumerate(report.legs):
             kept = (float(SOLVERS.index(leg.solver)), float(leg.steps), leg.residual, float(leg.outcome))
-            legs[row, place] = torch.tensor(kept, dtype=torch.float64)
+            legs[row, place] = torch.tensor(kept, dtype=torch.float64, device="cpu")
         if report.trace:
-            trace[row, : len(report.trace)] = torch.tensor(report.trace, dtype=torch.float64)
-    tolerance = torch.tensor([report.tolerance for report in reports], dtype=torch.float64)
+            trace[row, : len(report.trace)] = torch.tensor(report.trace, dtype=torch.float64, device="cpu")
+    tolerance = torch.tensor([report.tolerance for report in reports], dtype=torch.float64, device="cpu")
     return {"legs": legs, "trace": trace, "tolerance": tolerance}
 
 

@@ -23,9 +23,9 @@ def product(rows: Tensor, columns: Tensor) -> Tensor:
     torch's own product of bfloat16 rows rounds the result, and so the scores, to three digits.
     """
     if rows.element_size() > 2:  # noqa: PLR2004  (bytes of a bfloat16)
-        return rows @ columns.to(rows.dtype)
-    columns = columns.float()
-    result = torch.empty(len(rows), columns.shape[1], dtype=columns.dtype)
+        return rows @ columns.to(rows)
+    columns = columns.to(rows.device, torch.float32)
+    result = columns.new_empty(len(rows), columns.shape[1])
     for start in range(0, len(rows), CONVERTED):
         torch.mm(rows[start : start + CONVERTED].float(), columns, out=result[start : start + CONVERTED])
     return result

@@ -42,7 +42,7 @@ class OutputRows:
     labels: Tensor
     jacobian: Tensor
     basis: Tensor
-    gram: Tensor = field(default_factory=lambda: torch.empty(0))
+    gram: Tensor = field(default_factory=lambda: torch.empty(0, device="cpu"))
 
     def gradients(self, task: Task, target: Target) -> Tensor:
         """Gradient of each measurement as a column, shape ``(p, m)``."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import accumulate
 
 import torch
 from torch import Tensor
@@ -35,7 +36,7 @@ class ShardedRows:
     def dot(self, vectors: Tensor) -> Tensor:
         """Every row times every column; of rounded rows the strongest of each sign and column are scored again."""
         dtype = torch.promote_types(self.shards[0].dtype, torch.float32)
-        result = torch.empty(len(self), vectors.shape[1], dtype=dtype)
+        result = self.shards[0].new_empty(len(self), vectors.shape[1], dtype=dtype)
 
         def work(parts: Iterable[tuple[int, GradientRows]]) -> None:
             for start, part in parts:
@@ -51,7 +52,7 @@ class ShardedRows:
 
     def dense(self, start: int, stop: int) -> Tensor:
         """Some rows in the best precision that there is."""
-        return self._at(torch.arange(start, min(stop, len(self))))
+        return self._at(torch.arange(start, min(stop, len(self)), device=self.shards[0].device))
 
     def parts(self) -> Iterator[tuple[int, GradientRows]]:
         """Views of the shards."""
@@ -68,7 +69,7 @@ class ShardedRows:
 
     @cached_property
     def _ends(self) -> list[int]:
-        return torch.tensor([len(shard) for shard in self.shards]).cumsum(0).tolist()
+        return list(accumulate(len(shard) for shard in self.shards))
 
 
 def gathered(shards: tuple[Tensor, ...], ids: Tensor) -> Tensor:

@@ -65,7 +65,7 @@ def strongest(rows: GradientRows, columns: Tensor, k: int) -> list[Strongest]:
         def work(parts: Iterable[tuple[int, GradientRows]], some: Tensor = some, kept: int = kept) -> list[_Running]:
             runnings = [_Running(kept) for _ in range(some.shape[1])]
             for start, part in parts:
-                scores = part.dot(some)
+                scores = part.dot(some).cpu()
                 for running, column in zip(runnings, scores.unbind(1), strict=True):
                     running.see(start, column.contiguous())
             return runnings
@@ -84,7 +84,7 @@ class _Running:
     def __init__(self, k: int) -> None:
         self.k = k
         self.sides = {1: _empty(), -1: _empty()}
-        self.counts = torch.zeros(_PATTERNS, dtype=torch.int64)
+        self.counts = torch.zeros(_PATTERNS, dtype=torch.int64, device="cpu")
 
     def see(self, start: int, scores: Tensor) -> None:
         """Take in the scores of rows that follow each other."""
@@ -109,12 +109,12 @@ class _Running:
         """The best of the best after they were scored again."""
         sides = {}
         for sign, side in self.sides.items():
-            again = rows.take(side.ids).dot(column)[:, 0]
+            again = rows.take(side.ids).dot(column)[:, 0].cpu()
             sides[sign] = _first(sign, Side(side.ids, again), k)
         low, high = (float(sides[sign].scores[0]) for sign in (-1, 1))
-        values = (torch.arange(_PATTERNS) - _PATTERNS // 2).to(torch.int16).view(torch.bfloat16).double()
+        values = (torch.arange(_PATTERNS, device="cpu") - _PATTERNS // 2).to(torch.int16).view(torch.bfloat16).double()
         seen = self.counts > 0
-        edges = torch.linspace(low, high if high > low else low + 1, BINS + 1, dtype=torch.float64)
+        edges = torch.linspace(low, high if high > low else low + 1, BINS + 1, dtype=torch.float64, device="cpu")
         within = values[seen].clamp(edges[0], edges[-1])
         counts = torch.histogram(within, edges, weight=self.counts[seen].double()).hist.long()
         return Strongest(sides[1], sides[-1], edges, counts)
@@ -126,7 +126,7 @@ class _Running:
 
 
 def _empty() -> Side:
-    return Side(torch.empty(0, dtype=torch.int64), torch.empty(0))
+    return Side(torch.empty(0, dtype=torch.int64, device="cpu"), torch.empty(0, device="cpu"))
 
 
 def _first(sign: int, side: Side, k: int) -> Side:

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from influence_core.calls import Call, close, is_by_row, is_constant, listening, record, same
 from influence_core.gradients import FunctionalModel
+from influence_core.placement import normal, seeded
 from influence_core.project import STACKED_BYTES, Dataset, Stacked, stacked
 from influence_core.replay import Keep, Part, Replayed, Trunked, make_replayable
 from influence_core.task import Batch
@@ -37,7 +38,7 @@ def with_trunk(model: FunctionalModel, dataset: Dataset) -> tuple[FunctionalMode
     Returns:
         The model with the knowledge of its trunk, and rows that carry the trunk's outputs; or both as they were.
     """
-    rows = stacked(dataset, model.dtype)
+    rows = stacked(dataset, model.dtype, model.device)
     if not isinstance(rows, Stacked) or len(rows) < 2:  # noqa: PLR2004  (of one row no batch dimension can be told)
         return model, rows
     plan = find_trunk(model, rows.take(range(min(SAMPLE, len(rows)))))
@@ -83,10 +84,7 @@ def _frozen(model: FunctionalModel) -> list[str]:
 
 def _steady(model: FunctionalModel, names: Sequence[str], sample: Batch) -> dict[str, Call]:
     """The calls that are the same whatever the attributed parameters, the run and the batch."""
-    generator = torch.Generator().manual_seed(0)
-    moved = model.theta + (1 + model.theta.abs()) * torch.randn(
-        model.theta.shape, generator=generator, dtype=model.dtype
-    )
+    moved = model.theta + (1 + model.theta.abs()) * normal(model.theta.shape, seeded(0), model.theta)
     alone = _first_row(sample)
     before = torch.get_rng_state()
     traced = record(model, names, model.theta.clone().requires_grad_(), sample)

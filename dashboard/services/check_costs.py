@@ -84,7 +84,7 @@ def _definite(trial: Trial, speed: Speed) -> Iterator[Finding]:
     affordable = int(SPECTRUM / (100 * speed.hessian))
     rows = None if affordable >= len(train) else spread(len(train), max(affordable, TRIED))
     model, data = with_trunk(trial.model, train if rows is None else some_rows(trial, rows))
-    found = ends(Hessian(model, data).matvec, model.vector.size, model.dtype)
+    found = ends(Hessian(model, data).matvec, model.theta)
     if found.lowest >= -NOISE * found.largest:
         yield Finding(
             "ok", "curvature", f"The lowest eigenvalue of the Hessian is {found.lowest:.2g}: no damping needed."

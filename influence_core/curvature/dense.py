@@ -85,7 +85,7 @@ class Hessian:
 
     def matrix(self, tick: Tick = lambda done, total: None) -> Tensor:
         """Dense curvature, shape ``(p, p)``; ``tick(done, total)`` counts columns."""
-        return _columns(self.matvec, self.size, self.model.dtype, tick)
+        return _columns(self.matvec, self.model.theta, tick)
 
 
 @dataclass(frozen=True)
@@ -120,13 +120,13 @@ class GaussNewton:
 
     def matrix(self, tick: Tick = lambda done, total: None) -> Tensor:
         """Dense curvature, shape ``(p, p)``; ``tick(done, total)`` counts training examples."""
-        total = torch.zeros(self.size, self.size, dtype=self.model.dtype)
+        total = self.model.theta.new_zeros(self.size, self.size)
         for rows, batch in self.model.batches(self.train, _rows_for(self.size)):
             jacobian = self.model.output_jacobians(batch)
             curved = self.model.output_curvature(batch) @ jacobian
             total += jacobian.flatten(0, 1).mT @ curved.flatten(0, 1)
             tick(rows[-1] + 1, len(self.train))
-        penalty = _columns(self.model.penalty_hessian_products, self.size, self.model.dtype)
+        penalty = _columns(self.model.penalty_hessian_products, self.model.theta)
         return total / len(self.train) + penalty
 
 
@@ -149,13 +149,13 @@ def _rows_for(size: int) -> int:
 
 def _columns(
     matvec: Callable[[Tensor], Tensor],
-    size: int,
-    dtype: torch.dtype,
+    like: Tensor,
     tick: Tick = lambda done, total: None,
 ) -> Tensor:
     """Apply a matvec to the identity, block by block, and symmetrise away the rounding."""
-    identity = torch.eye(size, dtype=dtype)
-    full = torch.empty(size, size, dtype=dtype)
+    size = len(like)
+    identity = torch.eye(size, dtype=like.dtype, device=like.device)
+    full = like.new_empty(size, size)
     for start in range(0, size, COLUMNS):
         stop = min(start + COLUMNS, size)
         full[:, start:stop] = matvec(identity[:, start:stop])

@@ -18,6 +18,7 @@ from influence_core.curvature.layer_rows import LayerRows
 from influence_core.curvature.layers import ADVICE, Layer, find_layers, refuse
 from influence_core.errors import MethodError
 from influence_core.gradients import FunctionalModel
+from influence_core.placement import seeded
 from influence_core.project import Dataset
 from influence_core.replay import own
 from influence_core.target import Target
@@ -176,8 +177,7 @@ def _root(curvature: Tensor) -> Tensor:
 
 
 def _draw(chances: Tensor, seed: int, row: int) -> Tensor:
-    generator = torch.Generator(device=chances.device).manual_seed(1_000_003 * seed + row)
-    return torch.multinomial(chances, 1, generator=generator)
+    return torch.multinomial(chances.cpu(), 1, generator=seeded(1_000_003 * seed + row)).to(chances.device)
 
 
 def _pull(outputs: Tensor, leaves: Sequence[Tensor], cotangent: Tensor) -> list[Tensor]:

@@ -19,9 +19,9 @@ def contrasts(n_classes: int) -> Tensor:
     Adding one vector to the logits of every class changes no softmax loss. The columns span everything else
     (Helmert contrasts), so that a head is solved on the complement of its class-shift null space.
     """
-    rows = torch.arange(1, n_classes, dtype=torch.float64)
-    basis = torch.triu(torch.ones(n_classes, n_classes - 1, dtype=torch.float64))
-    basis[torch.arange(1, n_classes), torch.arange(n_classes - 1)] = -rows
+    rows = torch.arange(1, n_classes, dtype=torch.float64, device="cpu")
+    basis = torch.triu(torch.ones(n_classes, n_classes - 1, dtype=torch.float64, device="cpu"))
+    basis.diagonal(-1).copy_(-rows)
     lengths: Tensor = torch.linalg.vector_norm(basis, dim=0)
     return basis / lengths
 
@@ -51,7 +51,7 @@ class LinearHead:
         """Dense curvature, shape ``(k d, k d)``, output-major as in ``weight.flatten()``."""
         n, d = self.inputs.shape
         k = self.output_curvature.shape[1]
-        result = torch.empty(k, d, k, d, dtype=self.inputs.dtype)
+        result = self.inputs.new_empty(k, d, k, d)
         for a in range(k):
             for b in range(a, k):
                 block = self.inputs.mT @ (self.output_curvature[:, a, b, None] * self.inputs) / n

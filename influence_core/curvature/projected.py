@@ -56,7 +56,7 @@ def _products(parts: Sequence[Projection], means: Mapping[str, Tensor]) -> Tenso
 
 def _outer(rows: Tensor) -> Tensor:
     """Sum of the outer products of rows ``(r, b, K)``, one gradient of each example after the other."""
-    total = torch.zeros(rows.shape[-1], rows.shape[-1], dtype=torch.float64)
+    total = rows.new_zeros(rows.shape[-1], rows.shape[-1], dtype=torch.float64)
     for one in rows:
         total += one.mT @ one
     return total

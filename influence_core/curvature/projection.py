@@ -19,6 +19,7 @@ from influence_core.curvature.factored import FactoredModel, Rows
 from influence_core.curvature.layer_rows import LayerRows
 from influence_core.curvature.layers import Layer
 from influence_core.errors import MethodError
+from influence_core.placement import normal, seeded
 from influence_core.project import Dataset
 
 Kind = Literal["pca", "random"]
@@ -66,12 +67,12 @@ class Projection:
     def diagonal(self, matrix: Tensor) -> Tensor:
         """The diagonal matrix with the entries of ``(o, i)`` in the subspace, shape ``(k_o k_i, k_o k_i)``."""
         outputs, inputs = (
-            torch.eye(size, dtype=matrix.dtype) if basis is None else basis.to(matrix.dtype)
+            torch.eye(size, dtype=matrix.dtype, device=matrix.device) if basis is None else basis.to(matrix.dtype)
             for size, basis in zip(self.layer.shape, (self.outputs, self.inputs), strict=True)
         )
         size = outputs.shape[1] * inputs.shape[1]
         if bool((matrix == matrix[0, 0]).all()):
-            return matrix[0, 0] * torch.eye(size, dtype=matrix.dtype)  # as the columns are orthonormal
+            return matrix[0, 0].expand(size).diag()  # as the columns are orthonormal
         left = (outputs[:, :, None] * outputs[:, None, :]).flatten(1).mT
         right = (inputs[:, :, None] * inputs[:, None, :]).flatten(1)
         shape = outputs.shape[1], outputs.shape[1], inputs.shape[1], inputs.shape[1]
@@ -146,7 +147,10 @@ def fit_projections(
         if kept < size
     }
     if settings.projection == "random":
-        return {name: _random(*sizes, settings.seed, place) for place, (name, sizes) in enumerate(wanted.items())}
+        return {
+            name: _random(*sizes, seeded(1_000_003 * settings.seed + place), factored.model.theta)
+            for place, (name, sizes) in enumerate(wanted.items())
+        }
     moments: dict[str, Tensor] = {}
     for ids, batch in factored.model.batches(train, rows):
         for layer, found in pseudo_gradients(factored, batch, ids, settings).items():
@@ -173,9 +177,8 @@ def _leading(moment: Tensor, kept: int) -> Tensor:
     return vectors[:, -kept:]
 
 
-def _random(size: int, kept: int, seed: int, place: int) -> Tensor:
-    drawn = torch.Generator().manual_seed(1_000_003 * seed + place)
-    columns: Tensor = torch.linalg.qr(torch.randn(size, kept, dtype=torch.float64, generator=drawn)).Q
+def _random(size: int, kept: int, drawn: torch.Generator, like: Tensor) -> Tensor:
+    columns: Tensor = torch.linalg.qr(normal((size, kept), drawn, like.double())).Q
     return columns
 
 

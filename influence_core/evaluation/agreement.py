@@ -8,6 +8,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from influence_core.placement import seeded
+
 State = Literal["checked", "doubtful", "do not rely"]
 
 GOOD_CORRELATION, FAIR_CORRELATION = 0.95, 0.8
@@ -78,5 +80,5 @@ def _state(pearson: float, slope: float) -> State:
 
 def sample_rows(n: int, size: int) -> list[int]:
     """A fixed random sample of row ids, in ascending order."""
-    order = torch.randperm(n, generator=torch.Generator().manual_seed(0))
+    order = torch.randperm(n, generator=seeded(0), device="cpu")
     return sorted(order[:size].tolist())

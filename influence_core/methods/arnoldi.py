@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import ClassVar
 
-import torch
 from torch import Tensor
 
 from influence_core.checks import check_derivatives, check_project
@@ -27,6 +26,7 @@ from influence_core.methods.iterative import CurvatureName
 from influence_core.methods.iterative_attributor import PRODUCTS
 from influence_core.methods.precision import Precision, dtype_of
 from influence_core.methods.subspace import SubspaceTests
+from influence_core.placement import normal, number, seeded
 from influence_core.predictions import Predictions, predict
 from influence_core.project import Dataset, Project, Split
 from influence_core.solvers.arnoldi import eigenpairs
@@ -158,19 +158,19 @@ class ArnoldiFit:
         kind = GaussNewton if self.method.curvature == "gauss-newton" else Hessian
         curvature: Curvature = kind(*self._trunked, self._blocks)
         self.predictions("train")  # names the first row that does not fit
-        drawn = torch.Generator().manual_seed(self.method.seed)
+        drawn = seeded(self.method.seed)
 
         def draw() -> Tensor:
-            return torch.randn(curvature.size, dtype=self.model.dtype, generator=drawn)
+            return normal((curvature.size,), drawn, self.model.theta)
 
         found = eigenpairs(curvature.matvec, draw, self.method.kept, self.method.krylov, tick)
-        mean, met = (torch.tensor(value, dtype=torch.float64) for value in (found.mean, found.lowest))
+        mean, met = number(found.mean), number(found.lowest)
         return {"directions": found.vectors, "eigenvalues": found.values, "mean_eigenvalue": mean, "lowest_met": met}
 
     def _train(self, tensors: Tensors, tick: Tick) -> dict[str, Tensor]:
         model, train = self._trunked
         directions = tensors["directions"].to(model.dtype)
-        rows = torch.empty(len(train), directions.shape[1], dtype=model.dtype)
+        rows = model.theta.new_empty(len(train), directions.shape[1])
         for ids, batch in model.batches(train, self.method.rows):
             along = self._blocks.apply(
                 lambda v, batch=batch: model.directional_losses(batch, v),  # type: ignore[misc]
@@ -191,7 +191,7 @@ class ArnoldiFit:
             factor = solver.factorise(tensors["curvature"], tensors["rows"].double().mT)
         except CurvatureError as error:
             raise refuse(float(tensors["eigenvalues"].min()), chosen.damping, absolute=False) from error
-        return factor.tensors() | {"damping": torch.tensor(chosen.damping, dtype=torch.float64)}
+        return factor.tensors() | {"damping": number(chosen.damping)}
 
 
 def _kept(tensors: Tensors) -> str:
@@ -205,7 +205,7 @@ def _kept(tensors: Tensors) -> str:
 
 def _check_basis(model: FunctionalModel, krylov: int) -> None:
     """Raise MethodError, with the number of products that would fit, if the basis does not fit into memory."""
-    free = free_bytes()
+    free = free_bytes(model.device)
     size = model.vector.size
     if free is None or 2 * krylov * size * model.theta.element_size() <= MEMORY * free:
         return

@@ -51,7 +51,7 @@ class LiveTests:
         seen = predict(self.model, self.project, "test", ids=ids)
         jacobians = [self.model.output_jacobians(batch) for _, batch in self.model.batches(self.project.test, 32, ids)]
         outputs = seen.outputs.reshape(len(ids), -1)
-        return OutputRows(outputs, seen.labels, torch.cat(jacobians), torch.empty(0, 0, dtype=outputs.dtype))
+        return OutputRows(outputs, seen.labels, torch.cat(jacobians), outputs.new_empty(0, 0))
 
     def gradients(self, test_ids: Sequence[int], target: Target) -> Tensor:
         """Gradient of each measurement as a column."""
@@ -155,7 +155,7 @@ class ExactAttributor:
         """Self-influence of every training example, shape ``(n_train,)``."""
         blocks = []
         for start in range(0, self.n_train, BLOCK):
-            whitened = self.factor.whiten(self.rows.dense(start, start + BLOCK).double().mT)
+            whitened = self.factor.whiten(self.rows.dense(start, start + BLOCK).to(self.curvature).mT)
             blocks.append(whitened.square().sum(dim=0))
         return scores.self_influence(torch.cat(blocks), self.n_train)
 

@@ -19,7 +19,7 @@ from influence_core.methods.iterative import (
     definite,
 )
 from influence_core.methods.iterative_attributor import IterativeAttributor
-from influence_core.methods.precision import Precision, dtype_of
+from influence_core.methods.precision import Precision
 from influence_core.project import Project
 from influence_core.solvers.cg import CGSolver
 from influence_core.solvers.iterative import Solution
@@ -72,7 +72,7 @@ class ConjugateGradients:
 
     def spectrum(self, system: System, tick: Tick) -> dict[str, Tensor]:
         """Largest eigenvalue, for the report; the lowest of a Hessian."""
-        return definite(system.curvature, self.damping, dtype_of(self.precision), tick)
+        return definite(system.curvature, self.damping, tick)
 
     def solve(self, system: System, columns: Tensor, spectrum: Tensors, tick: Tick) -> Solution:  # noqa: ARG002  (the recursion of LiSSA needs it)
         """Conjugate gradients from zero."""

@@ -20,6 +20,7 @@ from influence_core.gradients import FunctionalModel
 from influence_core.heads import Head, find_head
 from influence_core.methods.attributor import ExactAttributor, LiveTests, factor_from, rule_of
 from influence_core.methods.base import Stage, Tensors, Tick, check_choices, run_stages, try_rows
+from influence_core.placement import number
 from influence_core.predictions import Predictions, predict
 from influence_core.project import Dataset, Project, Split
 from influence_core.rows import rows_from
@@ -161,7 +162,7 @@ class ExactFit:
         model, train = self._trunked
         self.predictions("train")  # names the first row that does not fit
         norm, n = model.objective_gradient(train).norm(), len(train)
-        rows = torch.empty(n, model.vector.size, dtype=model.dtype)
+        rows = model.theta.new_empty(n, model.vector.size)
         for ids, batch in model.batches(train, ROWS):
             rows[ids[0] : ids[-1] + 1] = model.loss_gradients(batch)
             tick(ids[-1] + 1, n)
@@ -177,15 +178,15 @@ class ExactFit:
     def _factor(self, tensors: Tensors, _: Tick) -> dict[str, Tensor]:
         mean = float(tensors["curvature"].diagonal().mean())
         chosen = choose(self.method.damping, self.project.recipe, mean)
-        kept = {"damping": torch.tensor(chosen.damping, dtype=torch.float64)} if self.method.damping == AUTO else {}
+        kept = {"damping": number(chosen.damping)} if self.method.damping == AUTO else {}
         return self._invert(tensors, chosen).tensors() | kept
 
     def _inverse(self, tensors: Tensors, _: Tick) -> dict[str, Tensor]:
         """Empty but for its residual if it is not accurate enough: the factor then answers."""
         factor, rows = factor_from(tensors, self.method.damping), rows_from(tensors)
         if not isinstance(factor, CholeskyFactor):
-            return {"inverse_residual": torch.tensor(torch.inf, dtype=torch.float64)}
-        samples = rows.take(torch.tensor(spread(len(rows), SAMPLES))).dense(0, SAMPLES).double().mT
+            return {"inverse_residual": number(torch.inf)}
+        samples = rows.take(torch.tensor(spread(len(rows), SAMPLES), device="cpu")).dense(0, SAMPLES).double().mT
         made = inverse_of(factor, tensors["curvature"], samples)
         kept = made.tensors()
         return kept if made.residual <= ACCURACY else {"inverse_residual": kept["inverse_residual"]}

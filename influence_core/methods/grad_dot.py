@@ -67,7 +67,7 @@ class GradDot:
         try:
             return {"gradient_norms": gradient_norms(*fitted.trunked, fitted.rows, tick)}
         except MethodError:
-            return {"gradient_norms": torch.empty(0, dtype=torch.float64)}
+            return {"gradient_norms": torch.empty(0, dtype=torch.float64, device="cpu")}
 
     def numbers(self, asked: Asked) -> Tensor:
         """In the measurement's unit per unit of learning rate: a step on the mean loss holds 1/n of each gradient."""

@@ -10,11 +10,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal, NamedTuple, Protocol
 
-import torch
 from torch import Tensor
 
 from influence_core.checks import check_derivatives, check_project
-from influence_core.curvature.dense import Blocks, Curvature, GaussNewton, Hessian
+from influence_core.curvature.dense import Blocks, GaussNewton, Hessian
 from influence_core.curvature.ekfac import EKFAC
 from influence_core.curvature.factored import FactoredModel
 from influence_core.errors import MethodError
@@ -25,6 +24,7 @@ from influence_core.methods.base import Method, Stage, Tensors, Tick, check_choi
 from influence_core.methods.ekfac import Ekfac, EkfacFit
 from influence_core.methods.iterative_attributor import PRODUCTS, IterativeAttributor
 from influence_core.methods.precision import Precision, dtype_of
+from influence_core.placement import number
 from influence_core.predictions import Predictions, predict
 from influence_core.project import Dataset, Project, Split
 from influence_core.solvers.base import check_damping, refuse
@@ -45,7 +45,7 @@ class System(NamedTuple):
         preconditioner: A matrix near its inverse, if there is one.
     """
 
-    curvature: Curvature
+    curvature: GaussNewton | Hessian
     preconditioner: Preconditioner | None
 
 
@@ -165,7 +165,7 @@ class IterativeFit:
         return System(self.curvature, Preconditioner(ekfac, self.method.damping))
 
     @property
-    def curvature(self) -> Curvature:
+    def curvature(self) -> GaussNewton | Hessian:
         """Undamped."""
         blocks = Blocks(self.method.rows, PRODUCTS)
         kind = GaussNewton if self.method.curvature == "gauss-newton" else Hessian
@@ -204,7 +204,7 @@ def _factored(method: IterativeMethod, model: FunctionalModel, project: Project)
     return factored
 
 
-def definite(curvature: Curvature, damping: float, dtype: torch.dtype, tick: Tick) -> dict[str, Tensor]:
+def definite(curvature: GaussNewton | Hessian, damping: float, tick: Tick) -> dict[str, Tensor]:
     """Largest eigenvalue; of a Hessian the lowest too, which must stay positive under the damping.
 
     Raises:
@@ -212,8 +212,8 @@ def definite(curvature: Curvature, damping: float, dtype: torch.dtype, tick: Tic
     """
     is_hessian = isinstance(curvature, Hessian)
     enough = damping / 10 if is_hessian else None
-    found = ends(curvature.matvec, curvature.size, dtype, lowest=enough, tick=tick)
+    found = ends(curvature.matvec, curvature.model.theta, lowest=enough, tick=tick)
     if is_hessian and found.lowest + damping <= 0:
         raise refuse(found.lowest, damping, absolute=False)
-    known = {"largest": torch.tensor(found.largest, dtype=torch.float64)}
-    return known | ({"lowest": torch.tensor(found.lowest, dtype=torch.float64)} if is_hessian else {})
+    known = {"largest": number(found.largest)}
+    return known | ({"lowest": number(found.lowest)} if is_hessian else {})

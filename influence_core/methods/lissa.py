@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import ClassVar, Literal
 
-import torch
 from torch import Tensor
 
 from influence_core.methods.base import Tensors, Tick, check_counts
@@ -22,7 +21,8 @@ from influence_core.methods.iterative import (
     definite,
 )
 from influence_core.methods.iterative_attributor import IterativeAttributor
-from influence_core.methods.precision import Precision, dtype_of
+from influence_core.methods.precision import Precision
+from influence_core.placement import number
 from influence_core.project import Project
 from influence_core.solvers.cg import CGSolver, with_first
 from influence_core.solvers.iterative import Solution
@@ -86,13 +86,12 @@ class Lissa:
 
     def spectrum(self, system: System, tick: Tick) -> dict[str, Tensor]:
         """Largest eigenvalue on all data, the lowest of a Hessian, and the recursion's scale."""
-        dtype = dtype_of(self.precision)
-        known = definite(system.curvature, self.damping, dtype, tick)
+        known = definite(system.curvature, self.damping, tick)
         batched = islice(batches(system.curvature.n, self.batch, self.seed), SAMPLED)
         sampled = [self._largest(system, ids) for ids in batched]
         whole = self._largest(system, None) if system.preconditioner else float(known["largest"]) + self.damping
         scale = max(whole, sum(sampled) / len(sampled))
-        return known | {"scale": torch.tensor(scale, dtype=torch.float64)}
+        return known | {"scale": number(scale)}
 
     def _largest(self, system: System, ids: list[int] | None) -> float:
         """Largest eigenvalue of the damped curvature of some rows, preconditioned if it is."""
@@ -103,7 +102,7 @@ class Lissa:
                 return curvature.matvec(vector, ids) + self.damping * vector
             return preconditioner.congruent(curvature, self.damping, vector, ids)
 
-        return ends(product, curvature.size, dtype_of(self.precision), lowest=None).largest
+        return ends(product, curvature.model.theta, lowest=None).largest
 
     def solve(self, system: System, columns: Tensor, spectrum: Tensors, tick: Tick) -> Solution:
         """LiSSA, and conjugate gradients from its estimate where that is asked for and needed."""

@@ -39,6 +39,7 @@ from influence_core.methods.base import (
 from influence_core.methods.exact import LARGEST
 from influence_core.methods.logra_tests import ProjectedTests
 from influence_core.methods.precision import Precision, dtype_of
+from influence_core.placement import number
 from influence_core.predictions import Predictions, predict
 from influence_core.project import Dataset, Project, Split
 from influence_core.solvers.base import Factor
@@ -206,7 +207,7 @@ class LograFit:
     def _factor(self, tensors: Tensors, _: Tick) -> dict[str, Tensor]:
         matrix = tensors["curvature"]
         chosen = choose(self.method.damping, self.project.recipe, float(matrix.diagonal().mean()))
-        kept = {"damping": torch.tensor(chosen.damping, dtype=torch.float64)} if self.method.damping == AUTO else {}
+        kept = {"damping": number(chosen.damping)} if self.method.damping == AUTO else {}
         return self._invert(matrix, chosen).tensors() | kept
 
     def _invert(self, matrix: Tensor, chosen: Chosen) -> Factor:
@@ -225,7 +226,7 @@ class LograFit:
 
 def _check_size(factored: FactoredModel, rank: int) -> None:
     """Raise MethodError, with the rank that would fit, if the matrices of ``K`` by ``K`` do not."""
-    free = free_bytes()
+    free = free_bytes(factored.model.device)
     fitting = LARGEST if free is None else min(LARGEST, int((SHARE * free / (8 * MATRICES)) ** 0.5))
     size = coordinates(factored.layers, rank)
     if size <= fitting:

@@ -46,7 +46,7 @@ class ProjectedTests:
             outputs=outputs,
             labels=seen.labels,
             jacobian=torch.cat(inside),
-            basis=torch.empty(0, 0, dtype=outputs.dtype),
+            basis=outputs.new_empty(0, 0),
             gram=torch.cat(grams),
         )
 

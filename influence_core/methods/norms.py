@@ -34,7 +34,7 @@ def _of_rows(attributor: ExactAttributor, tick: Tick) -> dict[str, Tensor]:
     """Of gradients that are at hand, block by block."""
     gradients, steps, n = [], [], attributor.n_train
     for start in range(0, n, BLOCK):
-        columns = attributor.rows.dense(start, start + BLOCK).double().mT
+        columns = attributor.rows.dense(start, start + BLOCK).to(attributor.curvature).mT
         gradients.append(columns.norm(dim=0))
         steps.append(attributor.factor.solve(columns).norm(dim=0))
         tick(min(start + BLOCK, n), n)

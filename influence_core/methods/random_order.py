@@ -66,7 +66,7 @@ class RandomOrder:
     def learn(self, fitted: BaselineFit, tick: Tick) -> dict[str, Tensor]:
         """The number of training examples."""
         tick(1, 1)
-        return {"n_train": torch.tensor(len(fitted.project.train))}
+        return {"n_train": torch.tensor(len(fitted.project.train), device="cpu")}
 
     def numbers(self, asked: Asked) -> Tensor:
         """A row's numbers depend on the seed and its id alone, whoever else is asked for."""

@@ -47,7 +47,7 @@ class SubspaceTests:
             outputs=outputs,
             labels=seen.labels,
             jacobian=torch.cat(inside),
-            basis=torch.empty(0, 0, dtype=outputs.dtype),
+            basis=outputs.new_empty(0, 0),
             gram=torch.cat(grams),
         )
 

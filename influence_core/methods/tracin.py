@@ -23,6 +23,7 @@ from influence_core.methods.base import Tensors, Tick, check_counts
 from influence_core.methods.baseline import Asked, BaselineAttributor, BaselineFit
 from influence_core.methods.directions import along, gradient_norms, measurement_columns
 from influence_core.methods.precision import Precision
+from influence_core.placement import kept
 from influence_core.project import Dataset, Project, stacked
 from influence_core.readings import Reading
 from influence_core.solvers.iterative import normalised
@@ -87,7 +88,7 @@ class TracIn:
 
     def learn(self, fitted: BaselineFit, tick: Tick) -> dict[str, Tensor]:
         """Every example's own number, and which checkpoints it is of."""
-        total, train = torch.zeros(len(fitted.project.train), dtype=torch.float64), _in_memory(fitted)
+        total, train = fitted.model.theta.new_zeros(len(fitted.project.train)).double(), _in_memory(fitted)
         n, of = len(train), len(fitted.project.checkpoints)
         for place, (rate, model) in enumerate(moments(fitted, fitted.model.dtype)):
             done = place * n
@@ -98,7 +99,7 @@ class TracIn:
         """In the measurement's unit: the change that one step on the example at each checkpoint would make."""
         fitted, train = asked.fitted, _in_memory(asked.fitted)
         _check_same(fitted, asked.learnt)
-        total = torch.zeros(len(asked.test_ids), len(train), dtype=torch.float64)
+        total = fitted.model.theta.new_zeros(len(asked.test_ids), len(train)).double()
         exact, of = moments(fitted, torch.float64), len(fitted.project.checkpoints)
         for place, (rate, model) in enumerate(moments(fitted, fitted.model.dtype)):
             _, precise = next(exact)
@@ -143,12 +144,12 @@ def digest(fitted: BaselineFit) -> Tensor:
     total = hashlib.sha256()
     for rate, model in moments(fitted, torch.float64):
         total.update(repr(rate).encode())
-        total.update(model.theta.contiguous().numpy().tobytes())
-    return torch.tensor(list(total.digest()), dtype=torch.uint8)
+        total.update(kept(model.theta).numpy().tobytes())
+    return torch.tensor(list(total.digest()), dtype=torch.uint8, device="cpu")
 
 
 def _check_same(fitted: BaselineFit, learnt: Tensors) -> None:
-    if not torch.equal(digest(fitted), learnt["checkpoints"]):
+    if digest(fitted).tolist() != learnt["checkpoints"].tolist():
         msg = (
             "The project's checkpoints are not those that this run was built with; build into another folder, or "
             "bring the old ones back."
@@ -158,4 +159,4 @@ def _check_same(fitted: BaselineFit, learnt: Tensors) -> None:
 
 def _in_memory(fitted: BaselineFit) -> Dataset:
     """The training data; a frozen trunk is run again at every checkpoint, where it may have been another."""
-    return stacked(fitted.project.train, fitted.model.dtype)
+    return stacked(fitted.project.train, fitted.model.dtype, fitted.model.device)

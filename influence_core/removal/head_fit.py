@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from influence_core.curvature.linear_head import LinearHead, contrasts
 from influence_core.errors import CurvatureError
+from influence_core.placement import normal, number, seeded
 from influence_core.task import (
     Batch,
     ClassificationTask,
@@ -95,7 +96,7 @@ class HeadProblem:
     def scale(self) -> float:
         """A typical size of the gradient's norm, against which it is judged to be zero."""
         k, d = self.basis.shape[1], self.inputs.shape[1]
-        at_zero = self.residuals(torch.zeros(len(self.inputs), len(self.basis), dtype=torch.float64))
+        at_zero = self.residuals(self.inputs.new_zeros(len(self.inputs), len(self.basis)))
         return float(self.inputs.square().mean().sqrt() * (k * d) ** 0.5 * (at_zero.abs().mean() / 2).clamp_min(1.0))
 
     @property
@@ -110,8 +111,8 @@ def newton_fit(problem: HeadProblem, weights: Tensor | None = None, start: Tenso
         CurvatureError: If the objective is not strictly convex, or no optimum is reached.
     """
     k, d = problem.basis.shape[1], problem.inputs.shape[1]
-    weights = torch.ones(len(problem.inputs), dtype=torch.float64) if weights is None else weights.double()
-    coefficients = torch.zeros(k, d, dtype=torch.float64) if start is None else start.clone()
+    weights = problem.inputs.new_ones(len(problem.inputs)) if weights is None else weights.to(problem.inputs)
+    coefficients = problem.inputs.new_zeros(k, d) if start is None else start.clone()
 
     def step(gradient: Tensor, at: Tensor) -> Tensor:
         factor, failed = torch.linalg.cholesky_ex(problem.curvature(at, weights).matrix())
@@ -140,7 +141,7 @@ def _descend(
 ) -> Tensor:
     """Newton-like steps, halved while the objective would rise, until the gradient's norm is down to rounding."""
     enough = TOLERANCE * problem.scale
-    last = torch.tensor(torch.inf, dtype=torch.float64)
+    last = number(torch.inf)
     for _ in range(MAX_STEPS):
         gradient = problem.gradient(coefficients, weights)
         if gradient.norm() <= enough and gradient.norm() >= last / 2:  # also where both are exactly zero
@@ -166,7 +167,7 @@ def ridge_of(task: HeadTask, d: int, layer: str = "", *, intercept: bool) -> Ten
         decay_of(prefix + name, task.weight_decay, penalise_intercept=task.penalise_intercept)
         for name in ("weight", "bias")
     )
-    ridge = torch.full((d,), weight, dtype=torch.float64)
+    ridge = torch.full((d,), weight, dtype=torch.float64, device="cpu")
     if intercept:
         ridge[-1] = bias
     return ridge
@@ -179,17 +180,16 @@ def output_basis(task: HeadTask, n_outputs: int) -> Tensor:
     a single logit ``z`` of a binary model stands for ``-z/2`` and ``z/2``.
     """
     if isinstance(task, ClassificationTask) and task.n_classes == BINARY and n_outputs == 1:
-        return torch.tensor([[-0.5], [0.5]], dtype=torch.float64)
+        return torch.tensor([[-0.5], [0.5]], dtype=torch.float64, device="cpu")
     if isinstance(task, ClassificationTask) and _is_shift_invariant(task):
         return contrasts(task.n_classes)
-    return torch.eye(n_outputs, dtype=torch.float64)
+    return torch.eye(n_outputs, dtype=torch.float64, device="cpu")
 
 
 def _is_shift_invariant(task: ClassificationTask) -> bool:
     """Whether the slopes of the training loss add up to zero over the classes, at outputs of no special form."""
-    generator = torch.Generator().manual_seed(0)
-    labels = torch.arange(min(task.n_classes, SEVERAL))
-    outputs = torch.randn(len(labels), task.n_classes, dtype=torch.float64, generator=generator)
+    labels = torch.arange(min(task.n_classes, SEVERAL), device="cpu")
+    outputs = normal((len(labels), task.n_classes), seeded(0), number(0))
     slopes: Tensor = torch.func.grad(lambda z: task.losses(z, ((), labels)).sum())(outputs)
     return bool(slopes.sum(dim=1).abs().max() <= 1e-12 * slopes.abs().max())
 
@@ -197,7 +197,7 @@ def _is_shift_invariant(task: ClassificationTask) -> bool:
 def linear_module(weight: Tensor, *, intercept: bool) -> nn.Linear:
     """An ``nn.Linear`` in eval mode and float64 from a weight matrix whose last column may be the intercept."""
     outputs, columns = weight.shape
-    module = nn.Linear(columns - intercept, outputs, bias=intercept, dtype=torch.float64)
+    module = nn.Linear(columns - intercept, outputs, bias=intercept, dtype=torch.float64, device=weight.device)
     with torch.no_grad():
         module.weight.copy_(weight[:, : columns - intercept])
         if intercept:
@@ -227,10 +227,10 @@ def fit_head(
     Raises:
         CurvatureError: If the objective has no single optimum.
     """
-    rows = torch.cat([inputs.double(), torch.ones(len(inputs), 1, dtype=torch.float64)], dim=1)
-    ridge = ridge_of(task, rows.shape[1], intercept=True)
-    basis = output_basis(task, task.n_targets or 1)
-    own = torch.ones(len(rows), dtype=torch.float64) if row_weights is None else row_weights.double()
+    rows = torch.cat([inputs.double(), inputs.new_ones(len(inputs), 1).double()], dim=1)
+    ridge = ridge_of(task, rows.shape[1], intercept=True).to(rows.device)
+    basis = output_basis(task, task.n_targets or 1).to(rows.device)
+    own = rows.new_ones(len(rows)) if row_weights is None else row_weights.double()
     problem = HeadProblem(task, rows, as_numbers(task, labels), own, ridge, basis)
     return linear_module(basis @ newton_fit(problem, weights), intercept=True)
 

@@ -67,8 +67,8 @@ def eigenpairs(
     """
     start = draw()
     steps = min(steps, len(start))
-    basis = torch.empty(steps, len(start), dtype=start.dtype)
-    projected = torch.zeros(steps, steps, dtype=torch.float64)
+    basis = start.new_empty(steps, len(start))
+    projected = start.new_zeros(steps, steps, dtype=torch.float64)
     now, left = start / start.norm(), 0.0
     for step in range(steps):
         basis[step] = now

@@ -168,7 +168,7 @@ class _Block:
 
 
 def _share(residual: float, tolerance: float) -> float:
-    reached = torch.tensor([residual, tolerance], dtype=torch.float64).clamp(tolerance, 1.0).log()
+    reached = torch.tensor([residual, tolerance], dtype=torch.float64, device="cpu").clamp(tolerance, 1.0).log()
     return float(reached[0] / reached[1])
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from influence_core.placement import normal, number, seeded
 from influence_core.solvers.base import check_damping, refuse
 
 INVERSE_ITERATIONS = 30
@@ -38,7 +39,7 @@ class CholeskyFactor:
 
     def tensors(self) -> dict[str, Tensor]:
         """For a file."""
-        return {"cholesky": self.lower, "lowest": torch.tensor(self.lowest_eigenvalue, dtype=torch.float64)}
+        return {"cholesky": self.lower, "lowest": number(self.lowest_eigenvalue)}
 
 
 @dataclass(frozen=True)
@@ -76,8 +77,7 @@ def rounding(matrix: Tensor) -> float:
 
 def _lowest(matrix: Tensor, lower: Tensor) -> float:
     """Smallest eigenvalue by inverse iteration from a fixed start; an upper bound (Rayleigh quotient)."""
-    start = torch.Generator().manual_seed(0)
-    vector = torch.randn(len(lower), 1, dtype=lower.dtype, generator=start)
+    vector = normal((len(lower), 1), seeded(0), lower)
     for _ in range(INVERSE_ITERATIONS):
         vector = torch.cholesky_solve(vector / vector.norm(), lower)
     vector = vector / vector.norm()

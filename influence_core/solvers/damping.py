@@ -97,7 +97,7 @@ class SpectralFilter:
     def tensors(self) -> dict[str, Tensor]:
         """For a file."""
         numbers = [self.learning_rate, self.momentum, float(self.steps)]
-        return {"filter": torch.tensor(numbers, dtype=torch.float64)}
+        return {"filter": torch.tensor(numbers, dtype=torch.float64, device="cpu")}
 
     @classmethod
     def from_tensor(cls, stored: Tensor) -> SpectralFilter:

@@ -54,7 +54,7 @@ class EigenFactor:
         """Whether this is the decomposition of ``matrix``, tried on one vector."""
         if matrix.shape != self.vectors.shape:
             return False
-        probe = torch.linspace(-1, 1, len(matrix), dtype=matrix.dtype)[:, None]
+        probe = torch.linspace(-1, 1, len(matrix), dtype=matrix.dtype, device=matrix.device)[:, None]
         product = matrix @ probe
         mine = self.vectors @ (self.values[:, None] * (self.vectors.mT @ probe))
         return bool((mine - product).norm() <= 1e-9 * product.norm())
@@ -71,7 +71,7 @@ class EigenFactor:
 
     def tensors(self) -> dict[str, Tensor]:
         """For a file."""
-        stored = {"values": self.values, "vectors": self.vectors, "null": torch.tensor(self.null)}
+        stored = {"values": self.values, "vectors": self.vectors, "null": torch.tensor(self.null, device="cpu")}
         return stored if self.filter is None else stored | self.filter.tensors()
 
     @property

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from influence_core.placement import number
 from influence_core.solvers.cholesky import CholeskyFactor
 
 ACCURACY = 1e-3  # relative residual of a sample, above which the factor is used: a tenth of what counts as solved
@@ -49,7 +50,7 @@ class InverseFactor:
 
     def tensors(self) -> dict[str, Tensor]:
         """For a file; the factor has its own."""
-        return {"inverse": self.inverse, "inverse_residual": torch.tensor(self.residual, dtype=torch.float64)}
+        return {"inverse": self.inverse, "inverse_residual": number(self.residual)}
 
 
 def inverse_of(factor: CholeskyFactor, curvature: Tensor, samples: Tensor) -> InverseFactor:

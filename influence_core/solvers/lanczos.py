@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from influence_core.errors import CurvatureError
+from influence_core.placement import normal, seeded
 
 MOST_STEPS = 300
 ACCURACY = 1e-3  # of each end, relative to itself
@@ -38,8 +39,7 @@ class Ends:
 
 def ends(
     matvec: Callable[[Tensor], Tensor],
-    size: int,
-    dtype: torch.dtype,
+    like: Tensor,
     *,
     lowest: float | None = 0.0,
     tick: Callable[[int, int], None] = lambda done, total: None,
@@ -48,8 +48,7 @@ def ends(
 
     Args:
         matvec: Applies it to a column, shape ``(p, 1)``.
-        size: ``p``.
-        dtype: Of the columns.
+        like: Some vector, shape ``(p,)``: in the precision and on the device of the columns.
         lowest: An error of the lowest end that does not matter, such as a part of the damping, unless it is a good
             part of the largest eigenvalue; None if that end is not needed, which takes many fewer steps.
         tick: Progress.
@@ -57,7 +56,7 @@ def ends(
     Raises:
         CurvatureError: If a product is not finite.
     """
-    start = torch.randn(size, 1, dtype=dtype, generator=torch.Generator().manual_seed(0))
+    start = normal((len(like), 1), seeded(0), like)
     before, now = torch.zeros_like(start), start / start.norm()
     diagonal: list[float] = []
     beside: list[float] = []
@@ -68,7 +67,7 @@ def ends(
         beside.append(float(moved.norm()))
         exhausted = beside[-1] <= 1e-6 * max(map(abs, diagonal))  # the start lies in an invariant space
         tick(step, MOST_STEPS)
-        if exhausted or (step % CHECKED == 0 and _accurate(diagonal, beside, lowest, torch.finfo(dtype).eps)):
+        if exhausted or (step % CHECKED == 0 and _accurate(diagonal, beside, lowest, torch.finfo(like.dtype).eps)):
             break
         before, now = now, moved / beside[-1]
     values = torch.linalg.eigvalsh(_tridiagonal(diagonal, beside))
@@ -91,8 +90,8 @@ def finite(product: Tensor) -> Tensor:
 
 
 def _tridiagonal(diagonal: list[float], beside: list[float]) -> Tensor:
-    upper = torch.tensor(beside[: len(diagonal) - 1], dtype=torch.float64).diag(1)
-    return torch.tensor(diagonal, dtype=torch.float64).diag() + upper + upper.mT
+    upper = torch.tensor(beside[: len(diagonal) - 1], dtype=torch.float64, device="cpu").diag(1)
+    return torch.tensor(diagonal, dtype=torch.float64, device="cpu").diag() + upper + upper.mT
 
 
 def _accurate(diagonal: list[float], beside: list[float], lowest: float | None, rounding: float) -> bool:

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from influence_core.curvature.dense import Curvature
+from influence_core.placement import seeded
 from influence_core.report import Leg, Outcome, SolveReport
 from influence_core.solvers.iterative import Solution, Tick, check_tolerance, damped, relative
 
@@ -103,7 +104,7 @@ def batches(n: int, size: int, seed: int) -> Iterator[list[int] | None]:
         if size >= n:
             yield None
             continue
-        order = torch.randperm(n, generator=torch.Generator().manual_seed(1_000_003 * seed + a_pass))
+        order = torch.randperm(n, generator=seeded(1_000_003 * seed + a_pass), device="cpu")
         yield from (rows.tolist() for rows in torch.tensor_split(order, -(-n // size)))
         a_pass += 1
 
@@ -121,7 +122,7 @@ class _Block:
     def __post_init__(self) -> None:
         m = self.columns.shape[1]
         self.vectors, self.residuals = torch.zeros_like(self.columns), self.columns.clone()
-        self.scales = torch.full((m,), self.solver.scale, dtype=self.columns.dtype)
+        self.scales = self.columns.new_full((m,), self.solver.scale)
         values = relative(self.columns, self.columns).tolist()  # 1, or 0 for a column of zeros
         self.left = [column for column in range(m) if values[column] > 0]
         self.strikes, self.risen = [0] * m, [0] * m

@@ -23,6 +23,7 @@ from influence_core.methods.attributor import ExactAttributor
 from influence_core.methods.base import Attributor, RowStage, Stage, Tensors, Tick
 from influence_core.methods.exact import LARGEST
 from influence_core.methods.norms import norms
+from influence_core.placement import at_hand
 from influence_core.project import Project
 from influence_core.report import FitReport, largest_residual
 from influence_core.solvers.damping import AUTO
@@ -116,7 +117,7 @@ class _Builder:
         order: list[int] = []
         for split in ("train", "test"):
             with Ticker(f"Predictions on the {split} set", self.progress) as tick:
-                seen = self.fit.predictions(split)
+                seen = self.fit.predictions(split).kept()
                 order = solve_order(project, seen)  # the last split is the test set
                 if not is_named_alike(folder / f"{split}.arrow", project, split):
                     write_examples(folder / f"{split}.arrow", project, split, seen, view)
@@ -167,7 +168,7 @@ class _Builder:
         if isinstance(stage, Stage):
             path = folder / f"{stage.name}.safetensors"
             made = self._unit(path, stage.title, stage.compute, earlier)
-            return made if stage.in_double else read_tensors(path)
+            return made if stage.in_double else at_hand(read_tensors(path), self.fit.model.theta)
         with Ticker(stage.title, self.progress) as tick:
             return stored_rows(folder, stage, earlier, tick)
 
@@ -280,11 +281,14 @@ class _Builder:
     ) -> dict[str, torch.Tensor]:
         """Make one file, unless it is there; read it back, so that a resumed build goes on from the same numbers."""
         try:
-            return in_double(read_tensors(path))
+            return self._read(path)
         except DamagedWorkspaceError:  # absent, or damaged before the folder had digests
             with Ticker(title, self.progress) as tick:
                 write_tensors(path, compute(earlier, tick))
-        return in_double(read_tensors(path))
+        return self._read(path)
+
+    def _read(self, path: Path) -> dict[str, torch.Tensor]:
+        return at_hand(in_double(read_tensors(path)), self.fit.model.theta)
 
 
 def _stored(folder: Path, ids: list[int]) -> tuple[list[int], torch.Tensor]:
@@ -292,7 +296,7 @@ def _stored(folder: Path, ids: list[int]) -> tuple[list[int], torch.Tensor]:
     rows = [row for shard in shards_of(folder) for row in solved_rows(shard)][: len(ids)]
     kept = [(test_id, row) for test_id, row in zip(ids, rows, strict=True) if row.converged]
     scores = [row.tensors["scores"][row.row].double() for _, row in kept]
-    return [test_id for test_id, _ in kept], torch.stack(scores) if scores else torch.empty(0, 0)
+    return [test_id for test_id, _ in kept], torch.stack(scores) if scores else torch.empty(0, 0, device="cpu")
 
 
 def _solves(folder: Path) -> tuple[int, float]:

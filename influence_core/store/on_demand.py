@@ -10,7 +10,8 @@ from torch import Tensor
 from influence_core.checks import check_test_ids
 from influence_core.errors import NewerWorkspaceError
 from influence_core.methods import METHODS
-from influence_core.methods.base import Attributor, Method
+from influence_core.methods.base import Attributor, Method, Stage
+from influence_core.placement import at_hand
 from influence_core.project import Project
 from influence_core.store.progress import Report, Ticker
 from influence_core.store.row_store import read_stage
@@ -57,7 +58,8 @@ class OnDemand:
         fit = self._method().prepare(self.project)
         tensors: dict[str, Tensor] = {}
         for stage in fit.stages:
-            tensors |= read_stage(self.run.folder, stage)
+            read = read_stage(self.run.folder, stage)
+            tensors |= at_hand(read, fit.model.theta) if isinstance(stage, Stage) else read  # rows may not fit there
         return fit.attributor(tensors)
 
     def _method(self) -> Method:

@@ -59,4 +59,8 @@ class RefitCheck:
         coefficients = problem.coefficients(self.head.layer)
         tests = Measured(self.head.rows(self.model, self.project, self.ids), self.project.task, self.target)
         refitted = refitted_scores(problem, coefficients, tests, removed, tick)
-        return {"predicted": self.predicted[:, removed].mT, "refitted": refitted, "removed": torch.tensor(removed)}
+        return {
+            "predicted": self.predicted[:, removed].mT,
+            "refitted": refitted,
+            "removed": torch.tensor(removed, device="cpu"),
+        }

@@ -13,6 +13,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from influence_core.errors import DamagedWorkspaceError
+from influence_core.placement import kept
 from influence_core.store.files import check_sum, write
 
 
@@ -56,7 +57,7 @@ def _save(tensors: dict[str, Tensor], path: Path) -> None:
 
 
 def _compact(tensor: Tensor) -> Tensor:
-    tensor = tensor.detach().contiguous()
+    tensor = kept(tensor)
     if tensor.dtype is torch.float64 and tensor.dim() == 2 and torch.equal(tensor.float().double(), tensor):  # noqa: PLR2004
         return tensor.float()
     return tensor

@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping
 from fnmatch import fnmatchcase
 from typing import Any
 
-import torch
 from torch import Tensor
 from torch.func import hessian, vmap
 from torch.utils._pytree import tree_map
@@ -71,7 +70,7 @@ class Task(ABC):
 
     def penalty(self, parameters: Mapping[str, Tensor]) -> Tensor:
         """The regulariser as the training objective adds it once, a scalar."""
-        return torch.zeros((), dtype=next(iter(parameters.values())).dtype)
+        return next(iter(parameters.values())).new_zeros(())
 
     @property
     def n_targets(self) -> int:
@@ -110,7 +109,7 @@ def raw_outputs(model: Model, batch: Batch) -> Tensor:
 
 def l2_penalty(parameters: Mapping[str, Tensor], weight_decay: WeightDecay, *, penalise_intercept: bool) -> Tensor:
     """``1/2 sum_j decay_j theta_j^2`` with the decay of each parameter's name."""
-    total = torch.zeros((), dtype=next(iter(parameters.values())).dtype)
+    total = next(iter(parameters.values())).new_zeros(())
     for name, parameter in parameters.items():
         decay = decay_of(name, weight_decay, penalise_intercept=penalise_intercept)
         if decay:

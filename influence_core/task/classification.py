@@ -133,4 +133,4 @@ class ClassificationTask(Task):
 
 def is_class(labels: Tensor, outputs: Tensor) -> Tensor:
     """Whether each row is of each class, shape of the outputs."""
-    return labels[:, None] == torch.arange(outputs.shape[1])  # one_hot has no vmap rule
+    return labels[:, None] == torch.arange(outputs.shape[1], device=outputs.device)  # one_hot has no vmap rule

@@ -261,7 +261,7 @@ def test_a_basis_that_does_not_fit_is_refused_with_the_number_that_would(monkeyp
     project = samples.sample("mlp")
     needed = 2 * 200 * 39 * 4
     for module in (memory, arnoldi_module):
-        monkeypatch.setattr(module, "free_bytes", lambda: needed)
+        monkeypatch.setattr(module, "free_bytes", lambda _: needed)
     monkeypatch.setattr(arnoldi_module, "check_memory", lambda *_: None)
     with pytest.raises(MethodError, match=r"200 directions of 39 parameters .*use --set krylov=160"):
         Arnoldi().fit(project)

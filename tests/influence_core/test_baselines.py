@@ -25,8 +25,6 @@ from influence_core.methods import (
     Similarity,
     TracIn,
     TrainingLoss,
-    baseline,
-    directions,
 )
 from influence_core.project import Project, batches
 from influence_core.scores import words
@@ -198,34 +196,6 @@ def every_baseline(project: Project) -> dict[str, Any]:
     """All of them in float64, as far as they have a choice."""
     exact = {"grad-dot": GradDot(**EXACTLY), "tracin": TracIn(**EXACTLY)}
     return {name: exact.get(name, kind()) for name, kind in BASELINES.items()}
-
-
-@pytest.mark.parametrize("kind", BASELINES)
-def test_rows_in_memory_order_and_companions_change_nothing(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    project = with_checkpoints(samples.sample("convolved"))
-    method = every_baseline(project)[kind]
-    plain = method.fit(project).scores(range(6)).values
-    monkeypatch.setattr(directions, "BLOCK_BYTES", 4 * 8 * 40)
-    monkeypatch.setattr(baseline, "PRODUCTS", 9)
-    if hasattr(method, "rows"):
-        method = replace(method, rows=7)
-    in_parts, error = method.fit(project), 1e-6 if kind == "similarity" else 1e-10  # features are kept in float32
-    assert oracles.relative(torch.cat([in_parts.scores([i]).values for i in range(6)]), plain) < error
-    if kind == "random":
-        return  # its numbers belong to places, not to examples
-    order = torch.randperm(30).tolist()
-    shuffled = replace(project, train=[project.train[i] for i in order])
-    assert oracles.relative(method.fit(shuffled).scores(range(6)).values, plain[:, order]) < error
-
-
-@pytest.mark.parametrize("kind", BASELINES)
-def test_the_users_model_is_never_modified(kind: str) -> None:
-    project = with_checkpoints(samples.sample("normed"))
-    before = {name: value.clone() for name, value in project.model.state_dict().items()}
-    hooks = [len(layer._forward_pre_hooks) for layer in project.model.modules()]
-    every_baseline(project)[kind].fit(project).scores(range(6))
-    assert all(torch.equal(value, before[name]) for name, value in project.model.state_dict().items())
-    assert [len(layer._forward_pre_hooks) for layer in project.model.modules()] == hooks
 
 
 def test_a_recurrent_model_has_products_but_no_cosines() -> None:

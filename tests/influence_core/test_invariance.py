@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
-from torch import nn
 
 from influence_core import predictions
 from influence_core.curvature import dense
 from influence_core.methods import Exact, exact
-from influence_core.methods.exact import Exact as ExactMethod
-from influence_core.project import Project
 from tests import oracles
 from tests.influence_core import samples
 
@@ -29,14 +25,6 @@ def test_permuting_the_training_data_permutes_the_scores(name: str) -> None:
     shuffled = replace(project, train=[project.train[i] for i in order])
     plain = METHOD.fit(project).scores(range(6)).values
     assert oracles.relative(METHOD.fit(shuffled).scores(range(6)).values, plain[:, order]) < 1e-10
-
-
-@pytest.mark.parametrize("name", ["mlp", "head"])
-def test_a_duplicate_row_gets_the_same_score(name: str) -> None:
-    project = samples.sample(name)
-    doubled = replace(project, train=[*project.train, project.train[4]])
-    scores = METHOD.fit(doubled).scores(range(6)).values
-    assert torch.allclose(scores[:, 4], scores[:, 30], rtol=1e-12)
 
 
 @pytest.mark.parametrize("name", samples.NAMES)
@@ -69,67 +57,6 @@ def test_the_number_of_threads_changes_nothing(name: str) -> None:
     single = METHOD.fit(samples.sample(name)).scores(range(6)).values
     torch.set_num_threads(2)
     assert oracles.relative(METHOD.fit(samples.sample(name)).scores(range(6)).values, single) < 1e-10
-
-
-class Fragile(nn.Module):
-    """Raises in the middle of a pass, as a bug or Ctrl-C would."""
-
-    def __init__(self, error: type[BaseException] | None, after: int) -> None:
-        super().__init__()
-        self.norm = nn.BatchNorm1d(5)
-        self.out = nn.Sequential(nn.Linear(5, 4), nn.Tanh(), nn.Linear(4, 3))
-        self.error, self.left = error, [after]
-        self.out[0].weight.requires_grad_(False)
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> Fragile:
-        twin = Fragile(self.error, 0)
-        twin.left = self.left
-        twin.load_state_dict(copy.deepcopy(self.state_dict(), memo))
-        for mine, theirs in zip(self.parameters(), twin.parameters(), strict=True):
-            theirs.requires_grad_(mine.requires_grad)
-        return twin.train(self.training)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        self.left[0] -= 1
-        if self.error is not None and self.left[0] < 0:
-            msg = "in the middle"
-            raise self.error(msg)
-        return self.out(self.norm(x))
-
-
-@pytest.mark.parametrize("error", [None, RuntimeError, KeyboardInterrupt])
-@pytest.mark.parametrize("after", [0, 3, 9])
-def test_the_users_model_is_never_modified(error: type[BaseException] | None, after: int) -> None:
-    torch.manual_seed(1)
-    model = Fragile(error, after).eval()
-    calls: list[int] = []
-    model.out.register_forward_hook(lambda *_: calls.append(1))
-    project = Project("fragile", model, samples.sample("mlp").task, samples.rows(12), samples.rows(3))
-    before = _snapshot(model)
-    try:
-        ExactMethod(damping=5.0).fit(project).scores(range(3))
-    except BaseException as caught:
-        if error is None:
-            raise caught from None
-    assert _same(before, _snapshot(model))
-    assert not calls
-
-
-def _snapshot(model: nn.Module) -> dict[str, Any]:
-    return {
-        "state": copy.deepcopy(model.state_dict()),
-        "identity": [id(p) for p in model.parameters()] + [id(b) for b in model.buffers()],
-        "requires_grad": [p.requires_grad for p in model.parameters()],
-        "grad": [p.grad is None for p in model.parameters()],
-        "mode": [m.training for m in model.modules()],
-        "hooks": [(len(m._forward_hooks), len(m._forward_pre_hooks)) for m in model.modules()],
-        "types": [type(m) for m in model.modules()],
-    }
-
-
-def _same(before: dict[str, Any], after: dict[str, Any]) -> bool:
-    states = before.pop("state"), after.pop("state")
-    return before == after and all(torch.equal(states[0][name], states[1][name]) for name in states[0])
 
 
 @pytest.mark.parametrize("name", samples.NAMES)

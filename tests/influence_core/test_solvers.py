@@ -264,26 +264,26 @@ def test_reports_survive_a_file() -> None:
 
 def test_lanczos_finds_both_ends() -> None:
     values = 10 ** torch.linspace(-2, 2, 100)
-    found = ends(spread(values).matvec, 100, torch.float64)
+    found = ends(spread(values).matvec, torch.empty(100))
     assert found.largest == pytest.approx(100, rel=1e-6)
     assert found.lowest == pytest.approx(0.01, abs=0.1)
     indefinite = torch.cat([torch.tensor([-0.7]), torch.rand(79) * 5])
-    found = ends(spread(indefinite).matvec, 80, torch.float64)
+    found = ends(spread(indefinite).matvec, torch.empty(80))
     assert found.lowest == pytest.approx(-0.7, rel=1e-3)
 
 
 @pytest.mark.parametrize("lowest", [-0.1, -0.5])
 def test_lanczos_finds_a_low_end_that_is_small_beside_the_largest(lowest: float) -> None:
     values = torch.cat([torch.tensor([lowest]), torch.rand(400) * 0.5, torch.logspace(-1, 3, 99)])
-    found = ends(spread(values).matvec, 500, torch.float64, lowest=1e-3)
+    found = ends(spread(values).matvec, torch.empty(500), lowest=1e-3)
     assert found.lowest == pytest.approx(lowest, abs=1e-3)
     assert found.largest == pytest.approx(1000, rel=1e-3)
-    assert ends(spread(values).matvec, 500, torch.float64, lowest=None).steps <= 30  # the largest alone is quick
+    assert ends(spread(values).matvec, torch.empty(500), lowest=None).steps <= 30  # the largest alone is quick
 
 
 def test_a_product_that_is_not_a_number_is_named() -> None:
     with pytest.raises(CurvatureError, match=r"product with the curvature holds NaN .*square root"):
-        ends(lambda v: v * torch.nan, 10, torch.float64)
+        ends(lambda v: v * torch.nan, torch.empty(10))
 
 
 def test_what_an_unsolved_answer_advises_would_do() -> None:
@@ -297,9 +297,9 @@ def test_what_an_unsolved_answer_advises_would_do() -> None:
 
 
 def test_lanczos_survives_a_space_that_ends_early() -> None:
-    found = ends(lambda v: 3 * v, 50, torch.float64)
+    found = ends(lambda v: 3 * v, torch.empty(50))
     assert (found.steps, found.lowest, found.largest) == (1, pytest.approx(3), pytest.approx(3))
     low_rank = spread(torch.cat([torch.zeros(47), torch.tensor([1.0, 2.0, 3.0])]))
-    found = ends(low_rank.matvec, 50, torch.float64)
+    found = ends(low_rank.matvec, torch.empty(50))
     assert found.steps <= 10
     assert (found.lowest, found.largest) == (pytest.approx(0, abs=1e-9), pytest.approx(3))
