@@ -11,9 +11,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from influence_core.adapters.hugging_face import from_huggingface as from_huggingface
     from influence_core.adapters.scikit_learn import from_sklearn as from_sklearn
+    from influence_core.combination import Combination as Combination
+    from influence_core.combination import Term as Term
     from influence_core.errors import InfluenceError as InfluenceError
     from influence_core.methods import METHODS as METHODS
     from influence_core.methods import Exact as Exact
+    from influence_core.methods import combined as combined
     from influence_core.project import SGD as SGD
     from influence_core.project import Project as Project
     from influence_core.store import Workspace as Workspace
@@ -29,6 +32,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "ClassificationTask": "task",
+    "Combination": "combination",
     "Exact": "methods",
     "ImageView": "views",
     "InfluenceError": "errors",
@@ -40,9 +44,11 @@ _HOMES = {
     "TableView": "views",
     "Target": "target",
     "Task": "task",
+    "Term": "combination",
     "TextView": "views",
     "Workspace": "store",
     "build": "store",
+    "combined": "methods",
     "from_sklearn": "adapters.scikit_learn",
     "from_huggingface": "adapters.hugging_face",
 }

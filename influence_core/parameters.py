@@ -54,6 +54,17 @@ class ParameterVector:
         """Number of attributed parameters."""
         return sum(shape.numel() for shape in self.shapes)
 
+    @property
+    def layers(self) -> dict[str, tuple[slice, ...]]:
+        """Where the parameters of each layer are in the vector, by the layer's name."""
+        found: dict[str, tuple[slice, ...]] = {}
+        start = 0
+        for name, shape in zip(self.names, self.shapes, strict=True):
+            layer = name.rpartition(".")[0]
+            found[layer] = (*found.get(layer, ()), slice(start, start + shape.numel()))
+            start += shape.numel()
+        return found
+
     def flatten(self, parameters: Mapping[str, Tensor]) -> Tensor:
         """One vector of length ``size``."""
         return torch.cat([parameters[name].reshape(-1) for name in self.names])

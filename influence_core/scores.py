@@ -22,13 +22,19 @@ from torch import Tensor
 from influence_core.errors import MethodError
 from influence_core.report import SolveReport
 from influence_core.target import Target
+from influence_core.task import RegressionTask, Task
 
 DIRECT = 0.01  # relative residual above which a direct solve is no answer either
 
 
+def signed(products: Tensor, target: Target) -> Tensor:
+    """Turn gradients of a measurement, or products with them, so that positive helps, supports or raises."""
+    return -products if target.larger_is_better else products
+
+
 def scale(products: Tensor, n_train: int, target: Target) -> Tensor:
     """Turn ``grad m^T (H + damping I)^-1 grad loss`` into scores."""
-    return products * ((-1.0 if target.larger_is_better else 1.0) / n_train)
+    return signed(products, target) / n_train
 
 
 def self_influence(products: Tensor, n_train: int) -> Tensor:
@@ -49,6 +55,11 @@ def unit(target: Target, kind: str, label_unit: str = "") -> str:
     if kind in ("classification", "multilabel"):
         return "nats" if target.measure == "loss" else "logits"
     return "units of the measurement"
+
+
+def unit_of(target: Target, task: Task) -> str:
+    """The unit of a score of this task, in words."""
+    return unit(target, task.kind, task.unit if isinstance(task, RegressionTask) else "")
 
 
 @dataclass(frozen=True)
@@ -111,11 +122,11 @@ class InfluenceScores:
 
     def top(self, test_id: int, k: int) -> list[Ranked]:
         """At most k examples with a positive score, largest first; ties by id."""
-        return _ranked(self.of(test_id), k, sign=1)
+        return ranked(self.of(test_id), k, sign=1)
 
     def bottom(self, test_id: int, k: int) -> list[Ranked]:
         """At most k examples with a negative score, most negative first; ties by id."""
-        return _ranked(self.of(test_id), k, sign=-1)
+        return ranked(self.of(test_id), k, sign=-1)
 
     def frame(self, test_id: int, k: int | None = None) -> pd.DataFrame:
         """The scores of one test example as a data frame, from the most positive to the most negative.
@@ -144,7 +155,8 @@ class InfluenceScores:
         return pd.DataFrame(columns).astype({"train_id": int, "score": float, "rank": int})
 
 
-def _ranked(row: Tensor, k: int, sign: int) -> list[Ranked]:
+def ranked(row: Tensor, k: int, sign: int) -> list[Ranked]:
+    """At most k examples of one sign, the strongest first; ties by id."""
     order = torch.argsort(-sign * row, stable=True)[:k].tolist()
     kept = [i for i in order if sign * float(row[i]) > 0]
     return [Ranked(i, float(row[i]), rank) for rank, i in enumerate(kept, start=1)]

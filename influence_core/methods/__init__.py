@@ -4,6 +4,7 @@ from influence_core.methods.arnoldi import Arnoldi
 from influence_core.methods.auto import auto
 from influence_core.methods.base import Attributor, Fit, Method
 from influence_core.methods.baseline import Baseline
+from influence_core.methods.combining import combined
 from influence_core.methods.conjugate_gradients import ConjugateGradients
 from influence_core.methods.ekfac import Ekfac
 from influence_core.methods.exact import Exact
@@ -42,4 +43,5 @@ __all__ = [
     "TracIn",
     "TrainingLoss",
     "auto",
+    "combined",
 ]

@@ -6,8 +6,8 @@ coordinates there.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -16,10 +16,11 @@ from influence_core import scores
 from influence_core.checks import check_test_ids
 from influence_core.gradients import FunctionalModel
 from influence_core.heads import Head
-from influence_core.methods.base import Tensors, Tests, Tick
+from influence_core.methods.base import Tensors, Tests, Tick, no_layer_scores, restricted
 from influence_core.predictions import predict
 from influence_core.project import Project
 from influence_core.rows import GradientRows, OutputRows, rows_from
+from influence_core.scores import InfluenceScores
 from influence_core.solvers.base import Factor
 from influence_core.solvers.cholesky import CholeskyFactor
 from influence_core.solvers.damping import AUTO, Chosen, Damping, SpectralFilter, rule
@@ -27,7 +28,7 @@ from influence_core.solvers.eigen import EigenFactor
 from influence_core.solvers.inverse import InverseFactor
 from influence_core.strongest import Strongest, strongest
 from influence_core.target import Target
-from influence_core.task import RegressionTask, Task
+from influence_core.task import Task
 
 BLOCK = 1024
 SHARD = 128  # test predictions that are kept together
@@ -83,6 +84,7 @@ class ExactAttributor:
         task: The project's task.
         damping_rule: How the damping was chosen, or what is done in its place, in words; empty if it was given.
         facts: What else a reader should know of the fit, in words.
+        layers: Which coordinates are of which layer, by its name; empty if they are of all.
     """
 
     method: str
@@ -93,6 +95,7 @@ class ExactAttributor:
     task: Task
     damping_rule: str = ""
     facts: tuple[str, ...] = ()
+    layers: Mapping[str, tuple[slice, ...]] = field(default_factory=dict)
 
     shard = SHARD
     first = None  # an answer takes one product
@@ -124,26 +127,56 @@ class ExactAttributor:
         """The same gradients under another factor, for instance another damping that somebody asked for."""
         return replace(self, factor=factor, damping_rule="")
 
-    def scores(self, test_ids: Sequence[int], target: Target = Target()) -> scores.InfluenceScores:  # noqa: B008  (frozen)
+    def scores(self, test_ids: Sequence[int], target: Target = Target()) -> InfluenceScores:  # noqa: B008  (frozen)
         """Scores of some test predictions against every training example, shape ``(len(test_ids), n_train)``.
 
         Raises:
             TargetError: If the task cannot measure the target.
         """
-        columns = self.tests.gradients(test_ids, target)
-        outside = self.tests.outside(test_ids, target)
+        found = self.scored(self.gradients(test_ids, target), test_ids, target)
+        return replace(found, outside=self.outside(test_ids, target))
+
+    def layer_scores(self, test_ids: Sequence[int], target: Target = Target()) -> dict[str, Tensor]:  # noqa: B008  (frozen)
+        """What each layer adds to the scores, by its name, shape ``(len(test_ids), n_train)`` each.
+
+        Raises:
+            MethodError: If the method works in directions that run through all layers.
+        """
+        if not self.layers:
+            raise no_layer_scores(self.method)
+        solved = self.factor.solve(self.gradients(test_ids, target))
+        along = {name: self.rows.dot(restricted(solved, places)) for name, places in self.layers.items()}
+        return {name: scores.scale(found.mT, self.n_train, target) for name, found in along.items()}
+
+    def gradients(self, test_ids: Sequence[int], target: Target) -> Tensor:
+        """Gradient of each measurement as a column, shape ``(p, m)``."""
+        return self.tests.gradients(test_ids, target)
+
+    def outside(self, test_ids: Sequence[int], target: Target) -> float | None:
+        """Largest share of a measurement gradient's squared length that the method leaves out; None if nothing."""
+        shares = self.tests.outside(test_ids, target)
+        return None if shares is None else float(shares.max())
+
+    def scored(
+        self,
+        columns: Tensor,
+        test_ids: Sequence[int],
+        target: Target,
+        tick: Tick = lambda done, total: None,
+    ) -> InfluenceScores:
+        """Each gradient of a measurement solved, times every training gradient."""
         solved = self.factor.solve(columns)
+        tick(len(test_ids), len(test_ids))
         values = scores.scale(self.rows.dot(solved).mT, self.n_train, target)
-        return scores.InfluenceScores(
+        return InfluenceScores(
             values=values,
             test_ids=tuple(test_ids),
             target=target,
-            unit=scores.unit(target, self.task.kind, self.task.unit if isinstance(self.task, RegressionTask) else ""),
+            unit=scores.unit_of(target, self.task),
             method=self.method,
             damping=self.factor.damping,
             damping_rule=self.damping_rule,
             residual=self.residual(columns[:, :SAMPLED], solved[:, :SAMPLED]),
-            outside=None if outside is None else float(outside.max()),
         )
 
     def strongest(self, test_ids: Sequence[int], target: Target, k: int) -> list[Strongest]:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import Field, dataclass
 from typing import Any, ClassVar, Literal, Protocol, get_args, get_origin, get_type_hints
 
+import torch
 from torch import Tensor
 
 from influence_core.checks import SPLITS, check_batch_independence, check_same_outputs
@@ -120,6 +121,14 @@ class Attributor(Protocol):
 
     def self_influence(self) -> Tensor | None:
         """Self-influence of every training example, shape ``(n_train,)``; None where the method gives none."""
+        ...
+
+    def layer_scores(self, test_ids: Sequence[int], target: Target = ...) -> Mapping[str, Tensor]:
+        """What each layer adds to the scores, by its name, shape ``(m, n_train)`` each.
+
+        Raises:
+            MethodError: If the scores are no sum over layers; names a method whose are.
+        """
         ...
 
     @property
@@ -239,6 +248,20 @@ def run_stages(stages: Sequence[Stage | RowStage]) -> dict[str, Tensor]:
             shard = stage.rows(tensors, start, stop)
             tensors |= {shard_key(name, start): rows for name, rows in shard.items()}
     return tensors
+
+
+def restricted(vectors: Tensor, places: Sequence[slice]) -> Tensor:
+    """The vectors with zeros everywhere but at the places of one layer, shape ``(p, m)``."""
+    kept = torch.zeros_like(vectors)
+    for place in places:
+        kept[place] = vectors[place]
+    return kept
+
+
+def no_layer_scores(method: str) -> MethodError:
+    """A method's scores are no sum over layers: which ones are."""
+    msg = f"Scores of the method {method} are no sum over layers; use exact, logra, cg, lissa or ekfac for such."
+    return MethodError(msg)
 
 
 def check_counts(method: Method, *names: str) -> None:

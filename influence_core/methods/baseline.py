@@ -15,14 +15,22 @@ from influence_core.checks import check_project, check_test_ids
 from influence_core.curvature.dense import Blocks
 from influence_core.gradients import FunctionalModel
 from influence_core.heads import Head, find_head, is_one_layer
-from influence_core.methods.base import Method, Stage, Tensors, Tick, check_choices, run_stages, try_rows
+from influence_core.methods.base import (
+    Method,
+    Stage,
+    Tensors,
+    Tick,
+    check_choices,
+    no_layer_scores,
+    run_stages,
+    try_rows,
+)
 from influence_core.methods.iterative_attributor import PRODUCTS
 from influence_core.methods.precision import Precision, dtype_of
 from influence_core.predictions import Predictions, predict
 from influence_core.project import Dataset, Project, Split
 from influence_core.readings import Reading
 from influence_core.target import Target
-from influence_core.task import RegressionTask
 from influence_core.trunk import with_trunk
 
 ROWS = 512  # examples in memory at once where that is no setting
@@ -181,7 +189,7 @@ class BaselineAttributor:
         check_test_ids(fitted.project, test_ids)
         values = fitted.method.numbers(Asked(fitted, self.learnt, test_ids, target, tick)).double()
         tick(len(test_ids), len(test_ids))
-        measured = scores.unit(target, task.kind, task.unit if isinstance(task, RegressionTask) else "")
+        measured = scores.unit_of(target, task)
         return scores.InfluenceScores(
             values=values,
             test_ids=tuple(test_ids),
@@ -191,6 +199,14 @@ class BaselineAttributor:
             damping=0.0,
             residual=0.0,  # nothing was solved
         )
+
+    def layer_scores(self, test_ids: Sequence[int], target: Target = Target()) -> dict[str, Tensor]:  # noqa: ARG002, B008  (asked as of any method)
+        """Not of a baseline, whose numbers are no effects.
+
+        Raises:
+            MethodError: Always; names methods that have them.
+        """
+        raise no_layer_scores(self.fitted.method.name)
 
     def self_influence(self) -> Tensor | None:
         """The number of each training example with itself, shape ``(n_train,)``; None where that means nothing."""

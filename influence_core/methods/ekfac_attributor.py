@@ -21,7 +21,6 @@ from influence_core.predictions import predict
 from influence_core.project import Dataset, Project
 from influence_core.solvers.eigen_blocks import EigenBlocks
 from influence_core.target import Target
-from influence_core.task import RegressionTask
 
 SHARD = 128  # test predictions that are computed and kept together
 SAMPLED = 8  # right-hand sides whose residual is measured
@@ -108,12 +107,12 @@ class EkfacAttributor:
         """
         solved = self._solved(test_ids, target)
         by_layer = self._along(solved, target, tick)
-        task, damping = self.fitted.project.task, self.solver.damping
+        damping = self.solver.damping
         return scores.InfluenceScores(
             values=torch.stack(list(by_layer.values())).sum(dim=0),
             test_ids=tuple(test_ids),
             target=target,
-            unit=scores.unit(target, task.kind, task.unit if isinstance(task, RegressionTask) else ""),
+            unit=scores.unit_of(target, self.fitted.project.task),
             method="ekfac",
             damping=damping if isinstance(damping, float) else 0.0,
             damping_rule=self.solver.rule(self.curvature),

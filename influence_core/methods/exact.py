@@ -134,7 +134,8 @@ class ExactFit:
         asked = self.method.damping
         factor = factor_from(tensors, asked)
         made = ExactAttributor.of(self.method.name, tensors, self.project.task, self.tests, factor)
-        return replace(made, damping_rule=rule_of(asked, factor))
+        layers = self.model.vector.layers if self.head is None else {self.head.called: (slice(None),)}
+        return replace(made, damping_rule=rule_of(asked, factor), layers=layers)
 
     @property
     def tests(self) -> LiveTests:

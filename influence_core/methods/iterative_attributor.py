@@ -8,18 +8,21 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+import torch
 from torch import Tensor
 
 from influence_core import scores
 from influence_core.curvature.dense import Blocks
+from influence_core.errors import MethodError
 from influence_core.gradients import FunctionalModel
-from influence_core.methods.base import Tensors, Tick
+from influence_core.methods.base import Tensors, Tick, restricted
 from influence_core.methods.directions import along, measurement_columns
 from influence_core.methods.ekfac_attributor import EkfacAttributor
 from influence_core.report import largest_residual, to_tensors
-from influence_core.solvers.iterative import normalised
+from influence_core.scores import InfluenceScores
+from influence_core.solvers.iterative import Solution, normalised
 from influence_core.target import Target
-from influence_core.task import RegressionTask
+from influence_core.task import Task
 
 if TYPE_CHECKING:
     from influence_core.methods.iterative import IterativeFit, System
@@ -62,24 +65,52 @@ class IterativeAttributor:
         test_ids: Sequence[int],
         target: Target = Target(),  # noqa: B008  (frozen)
         tick: Tick = lambda done, total: None,
-    ) -> scores.InfluenceScores:
+    ) -> InfluenceScores:
         """Scores of some test predictions against every training example, shape ``(len(test_ids), n_train)``.
 
         Raises:
             TargetError: If the task cannot measure the target.
             CurvatureError: If the curvature is indefinite under the damping.
         """
-        fitted, task = self.fitted, self.fitted.project.task
-        columns, sizes = normalised(self._gradients(test_ids, target))
-        started = time.perf_counter()
-        solution = fitted.method.solve(self.system, columns.to(fitted.model.dtype), self.spectrum, tick)
-        solution = solution.timed(started)
+        return self.scored(self.gradients(test_ids, target), test_ids, target, tick)
+
+    def layer_scores(
+        self,
+        test_ids: Sequence[int],
+        target: Target = Target(),  # noqa: B008  (frozen)
+        tick: Tick = lambda done, total: None,
+    ) -> dict[str, Tensor]:
+        """What each layer adds to the scores, by its name, shape ``(len(test_ids), n_train)`` each.
+
+        Raises:
+            MethodError: If a solve did not reach an answer.
+        """
+        solution, sizes = self._solved(self.gradients(test_ids, target), tick)
+        for report in solution.reports:
+            if not report.converged:
+                raise MethodError(report.advice)
+        layers = self.fitted.model.vector.layers
+        parts = [restricted(solution.vectors, places) for places in layers.values()]
+        along = torch.split(self._along(torch.cat(parts, dim=1)).double(), len(test_ids), dim=1)
+        found = dict(zip(layers, along, strict=True))
+        return {name: scores.scale((one * sizes).mT, self.n_train, target) for name, one in found.items()}
+
+    def scored(
+        self,
+        columns: Tensor,
+        test_ids: Sequence[int],
+        target: Target,
+        tick: Tick = lambda done, total: None,
+    ) -> InfluenceScores:
+        """Each gradient of a measurement solved, times every training gradient."""
+        fitted = self.fitted
+        solution, sizes = self._solved(columns, tick)
         products = self._along(solution.vectors).double() * sizes
-        return scores.InfluenceScores(
+        return InfluenceScores(
             values=scores.scale(products.mT, self.n_train, target),
             test_ids=tuple(test_ids),
             target=target,
-            unit=scores.unit(target, task.kind, task.unit if isinstance(task, RegressionTask) else ""),
+            unit=scores.unit_of(target, self.task),
             method=fitted.method.name,
             damping=fitted.method.damping,
             residual=largest_residual(solution.reports),
@@ -95,9 +126,24 @@ class IterativeAttributor:
         found = self.scores(test_ids, target, tick)
         return {"scores": found.values.float(), **to_tensors(found.solves)}
 
-    def _gradients(self, test_ids: Sequence[int], target: Target) -> Tensor:
+    @property
+    def task(self) -> Task:
+        """The project's task."""
+        return self.fitted.project.task
+
+    def gradients(self, test_ids: Sequence[int], target: Target) -> Tensor:
         """Gradient of each measurement as a column, in float64."""
         return measurement_columns(self._in_float64, self.fitted.project, test_ids, target)
+
+    def outside(self, test_ids: Sequence[int], target: Target) -> None:
+        """Nothing is left out."""
+
+    def _solved(self, columns: Tensor, tick: Tick) -> tuple[Solution, Tensor]:
+        """Solutions of columns of unit length, and the lengths that they had."""
+        fitted, started = self.fitted, time.perf_counter()
+        units, sizes = normalised(columns)
+        solution = fitted.method.solve(self.system, units.to(fitted.model.dtype), self.spectrum, tick)
+        return solution.timed(started), sizes
 
     @cached_property
     def _in_float64(self) -> FunctionalModel:

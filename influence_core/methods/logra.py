@@ -178,13 +178,24 @@ class LograFit:
         tests = ProjectedTests(Subspace.of(in_double, tensors), self.project, self.method.rows)
         made = ExactAttributor.of(self.method.name, tensors, self.project.task, tests, factor)
         said = f"{self.size:,} numbers an example of {self.model.vector.size:,} parameters"
-        return replace(made, damping_rule=rule_of(asked, factor), facts=(said,))
+        return replace(made, damping_rule=rule_of(asked, factor), facts=(said,), layers=self._layers)
 
     @cached_property
     def _trunked(self) -> tuple[FactoredModel, Dataset]:
         """The model and its training data in memory if they fit, its frozen trunk run once."""
         model, train = with_trunk(self.model, self.project.train)
         return FactoredModel(model, self.factored.layers, self.factored.left), train
+
+    @property
+    def _layers(self) -> dict[str, tuple[slice, ...]]:
+        """Which coordinates are of which layer."""
+        found: dict[str, tuple[slice, ...]] = {}
+        start = 0
+        for layer in self.factored.layers:
+            stop = start + coordinates([layer], self.method.rank)
+            found[layer.name] = (slice(start, stop),)
+            start = stop
+        return found
 
     def _projections(self, _: Tensors, tick: Tick) -> dict[str, Tensor]:
         factored, train = self._trunked

@@ -14,6 +14,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from influence_core.combination import Combination, CombinedScores, weighted
 from influence_core.errors import MethodError, NotSolvedError, TargetError, UnknownNameError
 from influence_core.evaluation.agreement import Check
 from influence_core.methods import BASELINES, METHODS
@@ -194,6 +195,16 @@ class Run:
             )
             raise TargetError(msg)
         return self._exact.scores(test_id, target, None if is_own else damping)
+
+    def combined(self, combination: Combination) -> CombinedScores:
+        """Scores of a weighted sum of measurements against every training example, from those of its terms.
+
+        Raises:
+            InfluenceError: As ``scores`` does, of the first term that has no answer.
+        """
+        terms = combination.terms
+        parts = [(torch.tensor([t.weight], dtype=torch.float64), self.scores(t.test_id, t.target)) for t in terms]
+        return weighted(combination, parts)
 
     def rows(self, start: int, stop: int, rank: Rank = "effect") -> np.ndarray:
         """Scores of test ids ``start`` to ``stop``, shape ``(stop - start, n_train)``; NaN where there is no answer.

@@ -174,7 +174,12 @@ def test_scores_are_those_of_the_dense_matrix(name: str, damping: Any) -> None:
     expected = found.model.measurement_gradients(test, Target()) @ inverse @ gradients.mT / 30
     scores = fitted.scores(range(6))
     assert oracles.relative(scores.values, expected) < 1e-8
-    assert oracles.relative(sum(fitted.layer_scores(range(6)).values()), expected) < 1e-8
+    by_layer = fitted.layer_scores(range(6))
+    assert oracles.relative(sum(by_layer.values()), expected) < 1e-8
+    measured = found.model.measurement_gradients(test, Target())
+    for layer, places in found.model.vector.layers.items():
+        at = torch.cat([torch.arange(len(inverse))[place] for place in places])
+        assert oracles.relative(by_layer[layer], measured @ inverse[:, at] @ gradients[:, at].mT / 30) < 1e-8
     self_influence = ((gradients @ inverse) * gradients).sum(dim=1) / 30
     assert oracles.relative(fitted.self_influence(), self_influence) < 1e-8
 
