@@ -12,7 +12,7 @@ from influence_core.checks import check_derivatives, spread
 from influence_core.curvature.dense import Hessian
 from influence_core.gradients import FunctionalModel
 from influence_core.memory import check_memory, free_bytes, needed_bytes
-from influence_core.methods import Exact, Lissa, auto
+from influence_core.methods import Exact, Lissa, auto, exact
 from influence_core.methods.exact import LARGEST
 from influence_core.methods.iterative_attributor import PRODUCTS
 from influence_core.solvers.base import refuse
@@ -107,9 +107,7 @@ def _fits(trial: Trial) -> Iterator[Finding]:
 
 
 def _exact_bytes(trial: Trial) -> float:
-    n, p = len(trial.project.train), trial.model.vector.size
-    kept = n * (trial.train.outputs.shape[-1] + trial.head.layer.in_features) if trial.head else n * p
-    return 8.0 * (kept + 3 * p * p)
+    return exact.needed_bytes(trial.model, trial.project, trial.head)
 
 
 def _exact(trial: Trial, speed: Speed) -> str:

@@ -89,12 +89,12 @@ class EKFAC:
 
     def map(self, vectors: Tensor, function: Callable[[Tensor], Tensor]) -> Tensor:
         """A function of the curvature, given by that of its eigenvalues, times each column ``(p, k)``."""
-        rest = vectors.new_tensor([self.mean])
-        result = function(rest) * vectors
+        exact = vectors.to(self.blocks[0].values.dtype)  # eigenvectors in bfloat16 would not be orthogonal
+        result = function(exact.new_tensor([self.mean])) * exact
         for block in self.blocks:
-            factor = function(block.values).to(vectors.dtype)
-            block.layer.put(block.back(factor * block.rotate(block.layer.matrices(vectors))), result)
-        return result
+            factor = function(block.values).to(exact.dtype)
+            block.layer.put(block.back(factor * block.rotate(block.layer.matrices(exact))), result)
+        return result.to(vectors.dtype)
 
     @classmethod
     def of(cls, factored: FactoredModel, tensors: Mapping[str, Tensor], n: int) -> EKFAC:

@@ -69,6 +69,11 @@ class FactoredModel:
         if self.left:
             raise refuse(self.model, self.left, method)
 
+    def gradients(self, fisher: str) -> int:
+        """Pseudo-gradients of an example, at most: one of each output, or a single one that is drawn or empirical."""
+        outputs = max(1, self.model.task.n_targets)
+        return outputs if fisher == "expected" and outputs <= FEW_OUTPUTS else 1
+
     def loss_rows(self, batch: Batch) -> Rows:
         """Gradients of the training losses."""
         return self._rows(batch, lambda z: _slopes(z, lambda z: self.model.task.losses(z, own(batch))))

@@ -18,6 +18,7 @@ from influence_core.curvature.ekfac import EKFAC, Factors, Fisher, Settings, fit
 from influence_core.curvature.factored import FactoredModel
 from influence_core.gradients import FunctionalModel
 from influence_core.heads import Head, find_head, is_one_layer
+from influence_core.memory import check_passes
 from influence_core.methods.base import Stage, Tensors, Tick, check_choices, check_counts, run_stages, try_rows
 from influence_core.methods.ekfac_attributor import EkfacAttributor
 from influence_core.methods.precision import Precision, dtype_of
@@ -81,6 +82,7 @@ class Ekfac:
         try_rows(model, project)
         factored = FactoredModel.of(model, project.train)
         factored.check_whole(self.name)
+        check_passes(model, project.train, self.rows, factored.gradients(self.fisher))
         head = find_head(FunctionalModel.of(project), project) if is_one_layer(model) else None
         return EkfacFit(self, project, factored, head)
 

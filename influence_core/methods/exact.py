@@ -18,6 +18,7 @@ from influence_core.curvature.dense import GaussNewton, Hessian
 from influence_core.errors import CurvatureError, MethodError
 from influence_core.gradients import FunctionalModel
 from influence_core.heads import Head, find_head
+from influence_core.memory import SHARE, free_bytes, gigabytes
 from influence_core.methods.attributor import ExactAttributor, LiveTests, factor_from, rule_of
 from influence_core.methods.base import Stage, Tensors, Tick, check_choices, run_stages, try_rows
 from influence_core.placement import number
@@ -79,6 +80,7 @@ class Exact:
             raise MethodError(msg)
         try_rows(model, project)
         head = find_head(model, project)
+        _check_size(model, project, head)
         if head is None:
             check_derivatives(model, project, one_by_one=True)
         return ExactFit(self, project, model, head)
@@ -204,3 +206,21 @@ class ExactFit:
                 raise
             rows = rows_from(tensors)
             return Eigen().factorise(matrix, rows.dense(0, len(rows)).mT)
+
+
+def needed_bytes(model: FunctionalModel, project: Project, head: Head | None) -> float:
+    """What the gradients, the curvature, the damped one and its factor take together."""
+    n, p = len(project.train), model.vector.size
+    kept = n * p if head is None else n * (len(head.basis) + head.layer.in_features)
+    return 8.0 * (kept + 3 * p * p)
+
+
+def _check_size(model: FunctionalModel, project: Project, head: Head | None) -> None:
+    """Raise MethodError if that does not fit into memory: names what serves the model."""
+    free, needed = free_bytes(model.device), needed_bytes(model, project, head)
+    if free is not None and needed > SHARE * free:
+        msg = (
+            f"The exact method needs about {gigabytes(needed)} for {model.vector.size:,} parameters and "
+            f"{gigabytes(free)} are free; use --method cg, or attribute fewer layers with Project(attributed=...)."
+        )
+        raise MethodError(msg)

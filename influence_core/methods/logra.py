@@ -18,13 +18,13 @@ from torch import Tensor
 
 from influence_core.checks import check_project
 from influence_core.curvature.ekfac import Fisher
-from influence_core.curvature.factored import FEW_OUTPUTS, FactoredModel
+from influence_core.curvature.factored import FactoredModel
 from influence_core.curvature.projected import fit_curvature
 from influence_core.curvature.projection import Form, Kind, Settings, Subspace, coordinates, fit_projections
 from influence_core.errors import CurvatureError, MethodError
 from influence_core.gradients import FunctionalModel
 from influence_core.heads import Head, find_head, is_one_layer
-from influence_core.memory import SHARE, free_bytes
+from influence_core.memory import SHARE, check_passes, free_bytes
 from influence_core.methods.attributor import ExactAttributor, factor_from, rule_of
 from influence_core.methods.base import (
     RowStage,
@@ -111,6 +111,7 @@ class Logra:
         factored = FactoredModel.of(model, project.train)
         factored.check_whole(self.name)
         _check_size(factored, self.rank)
+        check_passes(model, project.train, self.rows, factored.gradients(self.fisher))
         head = find_head(FunctionalModel.of(project), project) if is_one_layer(model) else None
         return LograFit(self, project, factored, head)
 
@@ -211,8 +212,7 @@ class LograFit:
 
     def _curvature(self, tensors: Tensors, tick: Tick) -> dict[str, Tensor]:
         factored, train = self._trunked
-        gradients = min(max(1, self.project.task.n_targets), FEW_OUTPUTS) if self.method.fisher == "expected" else 1
-        rows = max(1, min(self.method.rows, TOGETHER // (gradients * self.size)))
+        rows = max(1, min(self.method.rows, TOGETHER // (factored.gradients(self.method.fisher) * self.size)))
         return {"curvature": fit_curvature(Subspace.of(factored, tensors), train, self.method.settings, rows, tick)}
 
     def _factor(self, tensors: Tensors, _: Tick) -> dict[str, Tensor]:
