@@ -1,7 +1,7 @@
 """Where tensors live: computed on the device of the project's model, kept on the CPU.
 
-Nothing else in the engine names a device: what is made anew takes that of a tensor it is used with. Random numbers are
-drawn on the CPU and moved, so that a seed means the same everywhere.
+What is made anew takes the device of a tensor it is used with; elsewhere the CPU is named only for what is read as a
+number, an index, or kept in a file. Random numbers are drawn there and moved, so that a seed means the same everywhere.
 """
 
 from __future__ import annotations

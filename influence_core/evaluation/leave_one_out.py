@@ -59,7 +59,7 @@ def refitted_scores(
     before = measured.of(measured.tests.outputs)
     changes = []
     for done, row in enumerate(removed, start=1):
-        weights = torch.ones(n, dtype=torch.float64, device="cpu")
+        weights = problem.inputs.new_ones(n)
         weights[row] = 0
         refitted = chord_fit(problem, weights, coefficients, factor.solve)
         after = measured.of(problem.outputs(refitted, measured.tests.jacobian.double()))
