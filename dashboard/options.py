@@ -70,6 +70,7 @@ ProjectName = Annotated[str, typer.Argument(metavar="PROJECT", help="A demo's na
 Code = Annotated[
     str | None, typer.Option(metavar="PROJECT", help="The code that made it: allows solves and refits to run it.")
 ]
+DampingOrAuto = Annotated[str | None, typer.Option("--damping", metavar="X|auto", help="Short for --set damping=X.")]
 Damping = Annotated[float | None, typer.Option(metavar="X", help="Added to the curvature; 0 or more.")]
 Settings = Annotated[
     list[str], typer.Option("--set", metavar="NAME=VALUE", help="A setting; `influence methods NAME` explains them.")

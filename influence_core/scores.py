@@ -75,6 +75,8 @@ class InfluenceScores:
         solves: How each row was solved, by an iterative method; empty for a direct one.
         outside: Share of the test gradient's squared length that the method left out, 0 to 1, the largest over the
             rows; None where it leaves nothing out.
+        is_first: Whether this is an approximate answer at once, to be replaced by one that is solved.
+        damping_rule: How the damping was chosen, or what is done in its place, in words; empty if it was given.
     """
 
     values: Tensor
@@ -86,13 +88,17 @@ class InfluenceScores:
     residual: float
     solves: tuple[SolveReport, ...] = ()
     outside: float | None = None
+    is_first: bool = False
+    damping_rule: str = ""
 
     @property
     def converged(self) -> bool:
         """Whether every row is solved as exactly as was asked for; what is not must not be ranked."""
         if not bool(self.values.isfinite().all()):
             return False
-        return all(solve.converged for solve in self.solves) if self.solves else self.residual <= DIRECT
+        if self.solves:
+            return all(solve.converged for solve in self.solves)
+        return self.is_first or self.residual <= DIRECT
 
     @property
     def n_train(self) -> int:

@@ -93,6 +93,8 @@ GLOSSARY = """
 - **Exact, LiSSA, conjugate gradients:** ways to invert it. Exact does it once, for small models. The other two solve
   one prediction at a time, LiSSA on small samples of the data and conjugate gradients on all of it, until the residual
   is small enough.
+- **LoGra:** the exact inversion on projected gradients: of each layer only the few directions of its inputs and outputs
+  that vary most are kept. The share of a prediction's gradient that this loses stands beside its scores.
 - **Damping:** a number added to the curvature before it is inverted; 0 where that is not needed.
 - **Residual:** how far the inversion is from exact, relative and on all training data; 0 is perfect, 1 is no answer.
 - **Rank by:** the order of the examples on each side; the score shown is always the effect. *effect* is the score

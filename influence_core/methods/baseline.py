@@ -16,7 +16,7 @@ from influence_core.curvature.dense import Blocks
 from influence_core.gradients import FunctionalModel
 from influence_core.heads import Head, find_head, is_one_layer
 from influence_core.methods.base import Method, Stage, Tensors, Tick, check_choices, run_stages, try_rows
-from influence_core.methods.iterative import PRODUCTS
+from influence_core.methods.iterative_attributor import PRODUCTS
 from influence_core.methods.precision import Precision, dtype_of
 from influence_core.predictions import Predictions, predict
 from influence_core.project import Dataset, Project, Split
@@ -157,6 +157,7 @@ class BaselineAttributor:
     learnt: Tensors
 
     shard = SHARD
+    first = None  # an answer takes no solve
     ends: ClassVar[tuple[float | None, float | None]] = (None, None)  # no curvature is looked at
 
     @property

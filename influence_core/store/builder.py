@@ -8,7 +8,7 @@ import resource
 import shutil
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -20,18 +20,20 @@ from influence_core.gradients import FunctionalModel
 from influence_core.heads import Head, find_head
 from influence_core.methods import Fit, Method, auto
 from influence_core.methods.attributor import ExactAttributor
-from influence_core.methods.base import Attributor, Tensors, Tick
+from influence_core.methods.base import Attributor, RowStage, Stage, Tensors, Tick
 from influence_core.methods.exact import LARGEST
 from influence_core.methods.norms import norms
 from influence_core.project import Project
 from influence_core.report import FitReport, largest_residual
+from influence_core.solvers.damping import AUTO
 from influence_core.store.describe import describe, fingerprint, solve_order, view_of
 from influence_core.store.examples import is_named_alike, write_examples
 from influence_core.store.files import drop_damaged, explained, write_sums
 from influence_core.store.manifest import Manifest, ReportRecord, RunRecord, read_record, write_record
 from influence_core.store.progress import Report, Ticker, within
 from influence_core.store.refit_check import MEASURED, REMOVED, RefitCheck
-from influence_core.store.shards import Shard, shards_of
+from influence_core.store.row_store import in_double, stored_rows
+from influence_core.store.shards import Kind, Shard, shards_of
 from influence_core.store.solved_rows import solved_rows
 from influence_core.store.tensors import read_tensors, write_tensors
 from influence_core.store.workspace import Workspace
@@ -124,6 +126,7 @@ class _Builder:
 
     def open_run(self, manifest: Manifest, order: list[int]) -> Path:
         """Write what the run is, before its results."""
+        recipe = self.fit.project.recipe if self.fit.method.damping == AUTO else None
         record = RunRecord(
             method=self.fit.method.name,
             hyperparameters=asdict(self.fit.method),
@@ -131,8 +134,10 @@ class _Builder:
             of=self.target.of,
             order=order,
             libraries={name: version(name) for name in ("torch", "numpy", "safetensors", "pyarrow")},
+            recipe=recipe,
         )
         identity = [record.method, record.hyperparameters, record.measure, record.of, manifest.fingerprint]
+        identity += [] if recipe is None else [asdict(recipe)]
         folder = self.path / "runs" / hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:10]
         drop_damaged(folder)
         if not (folder / "run.json").is_file():
@@ -144,8 +149,11 @@ class _Builder:
         order = read_record(folder / "run.json", RunRecord).order  # of the build that began: its shards go by it
         tensors: dict[str, torch.Tensor] = {}
         for stage in self.fit.stages:
-            tensors |= self._unit(folder / f"{stage.name}.safetensors", stage.title, stage.compute, tensors)
+            tensors |= self._stage(folder, stage, tensors)
         attributor = self.fit.attributor(tensors)
+        if attributor.first is not None:
+            everyone = replace(self, test_limit=None)
+            everyone._scores(folder, attributor.first, order, "first")
         solved = self._scores(folder, attributor, order)
         self._self_influence(folder, attributor)
         self._norms(folder, attributor)
@@ -154,6 +162,14 @@ class _Builder:
         write_sums(folder)
         fit = self._report(folder, tensors, attributor, started)
         write_record(folder / "report.json", ReportRecord(fit=fit, solved=solved, check=check))
+
+    def _stage(self, folder: Path, stage: Stage | RowStage, earlier: Tensors) -> dict[str, torch.Tensor]:
+        if isinstance(stage, Stage):
+            path = folder / f"{stage.name}.safetensors"
+            made = self._unit(path, stage.title, stage.compute, earlier)
+            return made if stage.in_double else read_tensors(path)
+        with Ticker(stage.title, self.progress) as tick:
+            return stored_rows(folder, stage, earlier, tick)
 
     def _compare(self, folder: Path, manifest: Manifest) -> None:
         """Read all data once more: if they are not those of the start, nothing that was made of them counts."""
@@ -169,16 +185,17 @@ class _Builder:
         )
         raise ProjectError(msg)
 
-    def _scores(self, folder: Path, attributor: Attributor, order: list[int]) -> int:
+    def _scores(self, folder: Path, attributor: Attributor, order: list[int], kind: Kind = "scores") -> int:
         wanted = len(order) if self.test_limit is None else min(self.test_limit, len(order))
-        shards = shards_of(folder)
+        shards = shards_of(folder, kind)
         done = shards[-1].stop if shards else 0
-        with Ticker("Scores of the test predictions", self.progress) as tick:
+        title = "Scores of the test predictions" if kind == "scores" else "First answers to all test predictions"
+        with Ticker(title, self.progress) as tick:
             for start in range(done, wanted, attributor.shard):
                 stop = min(start + attributor.shard, wanted)
                 inner = within(tick, start - done, stop - start, wanted - done)
                 kept = attributor.kept(order[start:stop], self.target, inner)
-                write_tensors(Shard.at(folder, start, stop).path, kept)
+                write_tensors(Shard.at(folder, start, stop, kind).path, kept)
         return max(done, wanted)
 
     def _self_influence(self, folder: Path, attributor: Attributor) -> None:
@@ -231,10 +248,7 @@ class _Builder:
     def _report(self, folder: Path, tensors: Tensors, attributor: Attributor, started: float) -> FitReport:
         vector, (lowest, largest) = self.fit.model.vector, attributor.ends
         steps, residual = _solves(folder)
-        if isinstance(attributor, ExactAttributor):
-            sample = read_record(folder / "run.json", RunRecord).order[:8]
-            residual = attributor.scores(sample, self.target).residual
-        return FitReport(
+        found = FitReport(
             seconds=time.perf_counter() - started,
             peak_megabytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
             steps=steps,
@@ -244,6 +258,16 @@ class _Builder:
             largest_eigenvalue=largest,
             parameters_attributed=vector.size,
             parameters_total=vector.total,
+        )
+        if self.fit.method.is_one_by_one:
+            return found
+        sample = attributor.scores(read_record(folder / "run.json", RunRecord).order[:8], self.target)
+        return replace(
+            found,
+            residual=sample.residual,
+            damping_used=sample.damping,
+            damping_rule=sample.damping_rule,
+            facts=attributor.facts if isinstance(attributor, ExactAttributor) else (),
         )
 
     def _unit(
@@ -260,11 +284,6 @@ class _Builder:
             with Ticker(title, self.progress) as tick:
                 write_tensors(path, compute(earlier, tick))
         return in_double(read_tensors(path))
-
-
-def in_double(tensors: Tensors) -> dict[str, torch.Tensor]:
-    """What a stage of a fit left, in the precision that it is computed with."""
-    return {name: t.double() if t.is_floating_point() else t for name, t in tensors.items()}
 
 
 def _stored(folder: Path, ids: list[int]) -> tuple[list[int], torch.Tensor]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from functools import cached_property
 
 from torch import Tensor
@@ -11,10 +12,9 @@ from influence_core.errors import NewerWorkspaceError
 from influence_core.methods import METHODS
 from influence_core.methods.base import Attributor, Method
 from influence_core.project import Project
-from influence_core.store.builder import in_double
 from influence_core.store.progress import Report, Ticker
+from influence_core.store.row_store import read_stage
 from influence_core.store.run import Run
-from influence_core.store.tensors import read_checked
 from influence_core.target import Target
 
 
@@ -57,17 +57,25 @@ class OnDemand:
         fit = self._method().prepare(self.project)
         tensors: dict[str, Tensor] = {}
         for stage in fit.stages:
-            tensors |= in_double(read_checked(self.run.folder / f"{stage.name}.safetensors"))
+            tensors |= read_stage(self.run.folder, stage)
         return fit.attributor(tensors)
 
     def _method(self) -> Method:
         kind, given = METHODS.get(self.run.method), self.run.hyperparameters
-        unknown = [] if kind is None else sorted(given.keys() - kind.__dataclass_fields__)
+        known = set() if kind is None else {one.name for one in fields(kind)}
+        unknown = [] if kind is None else sorted(given.keys() - known)
+        absent = sorted(known - given.keys())
         if kind is None or unknown:
             what = f"the method '{self.run.method}'" + (f" with {', '.join(unknown)}" if unknown else "")
             msg = (
                 f"Run {self.run.id} was made by {what}, which this version does not know, so nothing more can be "
                 "solved for it; upgrade influence-dashboard."
+            )
+            raise NewerWorkspaceError(msg)
+        if absent:
+            msg = (
+                f"Run {self.run.id} was made by an older version, before {self.run.method} had {' and '.join(absent)}, "
+                "so nothing more can be solved for it; build it again."
             )
             raise NewerWorkspaceError(msg)
         return kind(**given)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from influence_core.methods.attributor import ExactAttributor, factor_from
 from influence_core.methods.base import Tests
 from influence_core.scores import InfluenceScores
 from influence_core.solvers.eigen import Eigen, EigenFactor
+from influence_core.store.row_store import read_rows
 from influence_core.store.tensors import read_checked, read_tensors, write_tensors
 from influence_core.target import Target
 from influence_core.task import Task
@@ -26,6 +27,7 @@ class StoredExact:
         damping: Of its stored scores.
         tests: What it keeps of its test predictions.
         task: A task with the project's measurements.
+        damping_rule: How the damping was chosen, in words; empty if it was given.
     """
 
     folder: Path
@@ -33,25 +35,27 @@ class StoredExact:
     damping: float
     tests: Tests
     task: Task
+    damping_rule: str = ""
 
     def scores(self, test_id: int, target: Target, damping: float | None) -> InfluenceScores:
-        """One solve; another damping takes the eigenvectors too, once.
+        """One solve; a damping in place of the run's own takes the eigenvectors too, once.
 
         Raises:
             CurvatureError: If the damping leaves the curvature indefinite.
         """
         attributor = self._attributor
-        if damping is not None and damping != self.damping:
+        if damping is not None:
             attributor = attributor.with_factor(self._eigen.with_damping(damping))
         return attributor.scores([test_id], target)
 
     @cached_property
     def _attributor(self) -> ExactAttributor:
-        names = ("train", "curvature", "factor")
-        stages = {name: read_checked(self.folder / f"{name}.safetensors") for name in names}
-        train, curvature = stages["train"], stages["curvature"]["curvature"].double()
+        stages = {name: read_checked(self.folder / f"{name}.safetensors") for name in ("curvature", "factor")}
+        train, curvature = read_rows(self.folder, "train"), stages["curvature"]["curvature"].double()
         factor = factor_from({name: t.double() for name, t in stages["factor"].items()}, self.damping)
-        return ExactAttributor.of(self.method, {**train, "curvature": curvature}, self.task, self.tests, factor)
+        tensors = {**train, "curvature": curvature}
+        made = ExactAttributor.of(self.method, tensors, self.task, self.tests, factor)
+        return replace(made, damping_rule=self.damping_rule)
 
     @cached_property
     def _eigen(self) -> EigenFactor:
