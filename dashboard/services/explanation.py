@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from dashboard.services.named import find_class, find_test
+from dashboard.services.ranks import EFFECT, Rank, explained
 from dashboard.services.runs import damped
 from dashboard.services.trust import ICONS, directions, outside_notes, trust
 from dashboard.services.trust import stalled as why_stalled
 from dashboard.services.wording import number, percent
-from influence_core.rankings import Rank
 from influence_core.scores import InfluenceScores, Ranked, Words
 from influence_core.store import Example, Manifest, Run, Workspace
 from influence_core.target import Measure, Target
@@ -114,12 +114,14 @@ class Explained:
         answer: The object.
         words: How the signs are called.
         trust: One line.
+        ranked_by: What the lists are ranked by, in a sentence; empty where it is the score.
         totals: Sum of all positive and of all negative scores, both as positive numbers.
     """
 
     answer: Answer
     words: Words
     trust: str
+    ranked_by: str
     totals: tuple[float, float]
 
 
@@ -155,7 +157,8 @@ def explain(workspace: Workspace, question: Question) -> Explained:
         harmful=harmful,
     )
     totals = (float(values.clamp_min(0).sum()), float(-values.clamp_max(0).sum()))
-    return Explained(answer, said, _trust(run, found, stalled=stalled, stored=stored), totals)
+    ranked_by = "" if question.rank == EFFECT else f"Ranked by {question.rank}: {explained(run, question.rank)}"
+    return Explained(answer, said, _trust(run, found, stalled=stalled, stored=stored), ranked_by, totals)
 
 
 def target_of(manifest: Manifest, question: Question) -> Target:

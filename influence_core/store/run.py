@@ -288,7 +288,7 @@ class Run:
     def self_influence_by(self) -> str:
         """Name of the method that self-influence is by: a solve for every training example would take too long."""
         kind = METHODS.get(self.method)
-        return FIRST if kind is not None and kind.is_one_by_one else self.method
+        return FIRST if kind is not None and kind.is_one_by_one and kind.is_estimate else self.method
 
     def read(self, test_ids: Sequence[int]) -> OutputRows:
         """What is stored of some test predictions."""
