@@ -19,6 +19,7 @@ NAMES = {
     "spam_transformer": "a language model of 22.7 million parameters with its last two layers attributed",
     "product_blocks": "Gauss-Newton products of that network by block size",
     "captum_digits": "all digits scores against captum's NaiveInfluenceFunction",
+    "captum_arnoldi": "one query on a network of 101,770 parameters against captum's ArnoldiInfluenceFunction",
     "demo_start": "seconds until `influence demo` shows its first page",
     "clicks": "click to painted on the Explain page, and memory over 300 clicks",
     "solving_clicks": "click to painted and click to progress on mnist-cnn; builds it first, which takes minutes",
