@@ -93,6 +93,8 @@ GLOSSARY = """
 - **Exact, LiSSA, conjugate gradients:** ways to invert it. Exact does it once, for small models. The other two solve
   one prediction at a time, LiSSA on small samples of the data and conjugate gradients on all of it, until the residual
   is small enough.
+- **LoGra:** the exact inversion on projected gradients: of each layer only the few directions of its inputs and outputs
+  that vary most are kept. The share of a prediction's gradient that this loses stands beside its scores.
 - **Arnoldi:** exact in a number of directions, those along which the curvature is largest; the rest is left out.
 - **Outside:** the share of a prediction's gradient that lies outside the directions that a method keeps. The more it
   is, the more may be missing from the scores; keep more directions.
@@ -100,6 +102,11 @@ GLOSSARY = """
 - **Spectral filter:** what stands in for damping where the project says how the model was trained: directions that the
   training had no time to follow count only as far as it went.
 - **Residual:** how far the inversion is from exact, relative and on all training data; 0 is perfect, 1 is no answer.
+- **Rank by:** the order of the examples on each side; the score shown is always the effect. *effect* is the score
+  itself; *relative* divides it by the root of the example's self-influence (RelatIF), *cosine* by the length of its
+  gradient. With both, a few odd examples no longer come first for every prediction.
+- **Baseline:** a simple number beside the real scores: products or cosines of gradients, similarity of last features,
+  the training loss, or chance. It predicts no refit, and says so in the strip.
 - **Run:** one method with its settings, applied to this model and data. A workspace can hold several.
 - **Spearman correlation:** how alike two orders of the training examples are: 1 the same, 0 unrelated, −1 reversed.
 - **Overlap:** how many of the strongest examples of one run are among the strongest of another.

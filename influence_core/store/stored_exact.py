@@ -11,6 +11,7 @@ from influence_core.methods.attributor import ExactAttributor, factor_from
 from influence_core.methods.base import Tests
 from influence_core.scores import InfluenceScores
 from influence_core.solvers.eigen import Eigen, EigenFactor
+from influence_core.store.row_store import read_rows
 from influence_core.store.tensors import read_checked, read_tensors, write_tensors
 from influence_core.target import Target
 from influence_core.task import Task
@@ -55,9 +56,8 @@ class StoredExact:
 
     @cached_property
     def _attributor(self) -> ExactAttributor:
-        names = ("train", "curvature", "factor")
-        stages = {name: read_checked(self.folder / f"{name}.safetensors") for name in names}
-        train, curvature = stages["train"], stages["curvature"]["curvature"].double()
+        stages = {name: read_checked(self.folder / f"{name}.safetensors") for name in ("curvature", "factor")}
+        train, curvature = read_rows(self.folder, "train"), stages["curvature"]["curvature"].double()
         factor = factor_from({name: t.double() for name, t in stages["factor"].items()}, self.damping)
         tensors = {**train, "curvature": curvature}
         made = ExactAttributor.of(self.method, tensors, self.task, self.tests, factor)
