@@ -3,9 +3,10 @@
 from influence_core.methods.auto import auto
 from influence_core.methods.base import Attributor, Fit, Method
 from influence_core.methods.conjugate_gradients import ConjugateGradients
+from influence_core.methods.ekfac import Ekfac
 from influence_core.methods.exact import Exact
 from influence_core.methods.lissa import Lissa
 
-METHODS: dict[str, type[Method]] = {kind.name: kind for kind in (Exact, Lissa, ConjugateGradients)}
+METHODS: dict[str, type[Method]] = {kind.name: kind for kind in (Exact, Ekfac, Lissa, ConjugateGradients)}
 
-__all__ = ["METHODS", "Attributor", "ConjugateGradients", "Exact", "Fit", "Lissa", "Method", "auto"]
+__all__ = ["METHODS", "Attributor", "ConjugateGradients", "Ekfac", "Exact", "Fit", "Lissa", "Method", "auto"]

@@ -17,6 +17,7 @@ from influence_core.project import Project, Split
 from influence_core.rows import OutputRows
 from influence_core.scores import InfluenceScores
 from influence_core.sharded_rows import shard_key
+from influence_core.solvers.base import Damping
 from influence_core.target import Target
 
 Tensors = Mapping[str, Tensor]
@@ -191,8 +192,8 @@ class Method(Protocol):
     is_one_by_one: ClassVar[bool]
 
     @property
-    def damping(self) -> float:
-        """Added to the curvature once, as written."""
+    def damping(self) -> Damping:
+        """Added to the curvature once, as written; or chosen by a rule that the report names."""
         ...
 
     @property

@@ -16,10 +16,9 @@ from influence_core.methods.iterative import (
     CurvatureName,
     IterativeAttributor,
     IterativeFit,
-    Precision,
     definite,
-    dtype_of,
 )
+from influence_core.methods.precision import Precision, dtype_of
 from influence_core.project import Project
 from influence_core.solvers.cg import CGSolver
 from influence_core.solvers.iterative import Solution

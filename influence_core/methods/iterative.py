@@ -22,6 +22,7 @@ from influence_core.gradients import FunctionalModel
 from influence_core.heads import Head, find_head, is_one_layer
 from influence_core.memory import check_memory
 from influence_core.methods.base import Method, Stage, Tensors, Tick, check_choices, run_stages, try_rows
+from influence_core.methods.precision import Precision, dtype_of
 from influence_core.predictions import Predictions, predict
 from influence_core.project import Dataset, Project, Split
 from influence_core.report import largest_residual, to_tensors
@@ -36,12 +37,16 @@ PRODUCTS = 4096  # examples times directions at once, the cheapest measured (tes
 SHARD = 12  # predictions that are solved together and kept together
 
 CurvatureName = Literal["gauss-newton", "hessian"]
-Precision = Literal["float32", "float64"]
 Solve = Callable[[Curvature, Tensor, Tensors, Tick], Solution]
 
 
 class IterativeMethod(Method, Protocol):
     """A method that solves one prediction at a time, and the hyperparameters that all of them have."""
+
+    @property
+    def damping(self) -> float:
+        """Added to the curvature once, as written."""
+        ...
 
     @property
     def tolerance(self) -> float:
@@ -227,11 +232,6 @@ class IterativeAttributor:
             along = blocks.apply(lambda v, batch=batch: model.directional_losses(batch, v), vectors, len(ids))  # type: ignore[misc]
             parts.append(along)
         return torch.cat(parts)
-
-
-def dtype_of(precision: Precision) -> torch.dtype:
-    """The torch type of a precision."""
-    return torch.float32 if precision == "float32" else torch.float64
 
 
 def definite(curvature: Curvature, damping: float, dtype: torch.dtype, tick: Tick) -> dict[str, Tensor]:

@@ -17,7 +17,7 @@ from influence_core.errors import MethodError, NotSolvedError, TargetError, Unkn
 from influence_core.evaluation.agreement import Check
 from influence_core.methods import METHODS
 from influence_core.report import FitReport
-from influence_core.rows import OutputRows
+from influence_core.rows import DenseRows, OutputRows
 from influence_core.scores import InfluenceScores, unit
 from influence_core.solvers.base import check_damping
 from influence_core.store.answers import Answers
@@ -28,6 +28,7 @@ from influence_core.store.manifest import Manifest, ReportRecord, RunRecord, rea
 from influence_core.store.solved_rows import SolvedRow, SolvedRows
 from influence_core.store.stored_exact import StoredExact
 from influence_core.store.tensors import read_checked
+from influence_core.strongest import Strongest, strongest
 from influence_core.target import Target
 from influence_core.task import ClassificationTask, MultiLabelTask, RegressionTask, Task
 
@@ -148,7 +149,7 @@ class Run:
         self._check_test(test_id)
         if damping in (None, self.damping):
             known = self._rows.find(test_id, target)
-            if known is not None:
+            if known is not None and known.has_scores:
                 return self._from_file(test_id, target, known)
         if not self.is_direct:
             raise self._not_solved(test_id, target) if damping in (None, self.damping) else self._other_damping()
@@ -164,11 +165,33 @@ class Run:
     def rows(self, start: int, stop: int) -> np.ndarray:
         """Scores of test ids ``start`` to ``stop``, shape ``(stop - start, n_train)``; NaN where there is no answer."""
         block = np.full((stop - start, self.n_train), np.nan, dtype=np.float32)
+        computed = []
         for test_id in range(start, stop):
             known = self._rows.find(test_id, self.target)
-            if known is not None and self._from_file(test_id, self.target, known).converged:
-                block[test_id - start] = known.tensors["scores"][known.row].numpy()
+            if known is not None and not known.has_scores:
+                computed.append(test_id)
+            elif known is not None and self._from_file(test_id, self.target, known).converged:
+                block[test_id - start] = known.scores.numpy()
+        if computed:
+            block[np.array(computed) - start] = self._exact.block(computed, self.target).numpy()
         return block
+
+    def strongest(self, test_id: int, k: int, target: Target | None = None) -> Strongest:
+        """The ``k`` most positive and ``k`` most negative scores of one prediction, and the histogram of all.
+
+        Of a direct run on many rows that is quicker than all its ``scores``.
+
+        Raises:
+            MethodError: If the solve did not reach an answer.
+            InfluenceError: As ``scores`` does.
+        """
+        target, k = target or self.target, min(k, self.n_train)
+        known = self._rows.find(test_id, target)
+        if known is None or known.has_scores:
+            found = self.scores(test_id, target)
+            found.check_converged(test_id)
+            return strongest(DenseRows(found.values.mT), torch.ones(1, 1), k)[0]
+        return self._exact.strongest(test_id, target, k)
 
     def frame(self, test_id: int, target: Target | None = None, k: int | None = None) -> pd.DataFrame:
         """The scores of one test prediction with their training examples, the most positive first.
@@ -204,7 +227,10 @@ class Run:
         if not 0 <= train_id < self.n_train:
             msg = f"There is no training example {train_id}; ids run from 0 to {self.n_train - 1}."
             raise UnknownNameError(msg)
-        return self.solved, self._rows.column(train_id)
+        if self._rows.have_scores:
+            return self.solved, self._rows.column(train_id)
+        computed = self._exact.influenced(train_id, self._rows.outputs(), self.target)
+        return self.solved, self._rows.of_converged(computed)
 
     def self_influence(self) -> np.ndarray | None:
         """Self-influence of every training example, shape ``(n_train,)``; None where the method gives none."""
@@ -270,7 +296,7 @@ class Run:
     def _from_file(self, test_id: int, target: Target, known: SolvedRow) -> InfluenceScores:
         solve = known.solve
         return InfluenceScores(
-            values=known.tensors["scores"][known.row][None].clone(),
+            values=known.scores[None],
             test_ids=(test_id,),
             target=target,
             unit=unit(target, self.manifest.kind, self.manifest.label_unit),
