@@ -17,6 +17,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+LARGEST_SIDE = 4096  # inputs or outputs of a layer; eigenvectors of so many take half a minute
+
 
 class LayerRows(Protocol):
     """Gradients of some examples by one layer."""
@@ -47,11 +49,11 @@ class LayerRows(Protocol):
         ...
 
     def input_moment(self) -> Tensor:
-        """Sum of ``a a^T`` over positions and examples, shape ``(i, i)``; its diagonal ``(i,)`` where that is all."""
+        """Sum of ``a a^T`` over positions and examples, shape ``(i, i)``; or its diagonal ``(i,)``."""
         ...
 
     def output_moment(self) -> Tensor:
-        """Sum of ``g g^T`` over gradients, positions and examples, shape ``(o, o)``; or its diagonal."""
+        """Sum of ``g g^T`` over gradients, positions and examples, shape ``(o, o)``; or its diagonal ``(o,)``."""
         ...
 
 
@@ -107,13 +109,11 @@ class Positions:
 
     def input_moment(self) -> Tensor:
         """Second moment of the inputs."""
-        flat = self.inputs.flatten(0, 1)
-        return flat.mT @ flat
+        return _moment(self.inputs.flatten(0, 1))
 
     def output_moment(self) -> Tensor:
         """Second moment of the slopes."""
-        flat = self.slopes.flatten(0, 2)
-        return flat.mT @ flat
+        return _moment(self.slopes.flatten(0, 2))
 
 
 @dataclass(frozen=True)
@@ -170,8 +170,7 @@ class Tokens:
 
     def output_moment(self) -> Tensor:
         """Second moment of the slopes."""
-        flat = self.slopes.flatten(0, 2)
-        return flat.mT @ flat
+        return _moment(self.slopes.flatten(0, 2))
 
     @cached_property
     def _grouped(self) -> tuple[Tensor, Tensor, Tensor]:
@@ -226,6 +225,11 @@ class Elementwise:
     def output_moment(self) -> Tensor:
         """Mean over the columns of the squared gradients, diagonal."""
         return self.gradients.square().sum(dim=(0, 1)).mean(dim=1)
+
+
+def _moment(flat: Tensor) -> Tensor:
+    """Summed outer products of rows ``(m, k)``; only the diagonal where an eigendecomposition would take too long."""
+    return flat.square().sum(dim=0) if flat.shape[1] > LARGEST_SIDE else flat.mT @ flat
 
 
 def size_of(rows: LayerRows) -> int:

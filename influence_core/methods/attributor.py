@@ -90,6 +90,7 @@ class ExactAttributor:
     task: Task
 
     shard = SHARD
+    first = None  # an answer takes one product
 
     @classmethod
     def of(cls, method: str, tensors: Tensors, task: Task, tests: Tests, factor: Factor) -> ExactAttributor:

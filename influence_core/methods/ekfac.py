@@ -104,12 +104,14 @@ class EkfacFit:
         project: What is fitted.
         factored: The private copy of its model, and its layers.
         head: The linear head, if the model is one; it can be refitted quickly.
+        given: Model and training data with the outputs of a frozen trunk, where another fit has them already.
     """
 
     method: Ekfac
     project: Project
     factored: FactoredModel
     head: Head | None
+    given: tuple[FunctionalModel, Dataset] | None = None
 
     @property
     def model(self) -> FunctionalModel:
@@ -124,7 +126,7 @@ class EkfacFit:
     @cached_property
     def trunked(self) -> tuple[FactoredModel, Dataset]:
         """The model and its training data in memory if they fit, its frozen trunk run once."""
-        model, train = with_trunk(self.model, self.project.train)
+        model, train = self.given or with_trunk(self.model, self.project.train)
         return FactoredModel(model, self.factored.layers, self.factored.left), train
 
     def predictions(self, split: Split) -> Predictions:
@@ -137,10 +139,12 @@ class EkfacFit:
     @property
     def stages(self) -> tuple[Stage, ...]:
         """How far the model is from its optimum, and the factors."""
-        return (
-            Stage("train", "Gradient of the training objective", self._gradient),
-            Stage("factors", "Factors of the curvature", self._factors),
-        )
+        return (Stage("train", "Gradient of the training objective", self._gradient), self.factors_stage)
+
+    @property
+    def factors_stage(self) -> Stage:
+        """Eigenvectors and eigenvalues of every layer."""
+        return Stage("factors", "Factors of the curvature", self._factors)
 
     def attributor(self, tensors: Tensors) -> EkfacAttributor:
         """The fitted method."""

@@ -66,6 +66,7 @@ class EkfacAttributor:
     solver: EigenBlocks
 
     shard = SHARD
+    first = None  # an answer takes no solve
 
     @property
     def n_train(self) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from influence_core.curvature.ekfac import EKFAC
@@ -42,11 +43,12 @@ class EigenBlocks:
         return curvature.map(columns, lambda values: self.inverse(values).sqrt())
 
     def check(self, curvature: EKFAC) -> None:
-        """Raise CurvatureError unless every damped eigenvalue is positive: names the layer."""
+        """Raise CurvatureError unless every damped eigenvalue is positive beyond rounding: names the layer."""
         for block in curvature.blocks:
-            if not bool((self.damped(block.values) > 0).all()):
+            values = self.damped(block.values)
+            if not float(values.min()) > torch.finfo(values.dtype).eps * float(values.max()):
                 msg = (
                     f"The curvature of the layer '{block.layer.name}' has an eigenvalue of 0 under damping "
-                    f"{self.damping}; use damping above 0, or --set damping=auto."
+                    f"{self.damping:g}; use damping above 0, or --set damping=auto."
                 )
                 raise CurvatureError(msg)

@@ -127,6 +127,17 @@ class SolvedRows:
         """Whether scores are stored at all; else they are computed from the rows of the run."""
         return all("scores" in self._file(shard.path) for shard in self._shards[:1])
 
+    def first(self, test_id: int) -> SolvedRow | None:
+        """The answer at once to one prediction, for the stored measurement; None if the method gives none."""
+        place = self._order.get(test_id)
+        shard = next((s for s in self._firsts if place is not None and s.start <= place < s.stop), None)
+        return None if shard is None or place is None else SolvedRow(self._file(shard.path), place - shard.start)
+
+    @property
+    def has_first(self) -> bool:
+        """Whether every prediction has an answer at once."""
+        return bool(self._firsts)
+
     def column(self, train_id: int) -> np.ndarray:
         """One training example's stored score for each of ``ids``, float64."""
         return self.of_converged(torch.cat([_column(self._file(shard.path), train_id) for shard in self._shards]))
@@ -144,6 +155,14 @@ class SolvedRows:
     @cached_property
     def _places(self) -> dict[int, int]:
         return {test_id: place for place, test_id in enumerate(self.order[: self.stored])}
+
+    @cached_property
+    def _order(self) -> dict[int, int]:
+        return {test_id: place for place, test_id in enumerate(self.order)}
+
+    @cached_property
+    def _firsts(self) -> list[Shard]:
+        return shards_of(self.folder, "first")
 
     @cached_property
     def _converged(self) -> np.ndarray:
