@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 import demo_models
+from influence_core.adapters.hugging_face import from_huggingface
 from influence_core.curvature.dense import GaussNewton
 from influence_core.curvature.factored import FactoredModel
 from influence_core.curvature.projection import Subspace, coordinates
@@ -28,6 +29,7 @@ from influence_core.target import Target
 from influence_core.task import ClassificationTask
 from tests import oracles
 from tests.influence_core import samples
+from tests.influence_core import tiny_transformers as tiny
 
 SERVED = tuple(name for name in samples.NAMES if name != "tied")
 FULL = Logra(damping=0.01, rank=50, precision="float64")
@@ -104,6 +106,16 @@ def test_any_rank_is_exact_in_its_subspace(name: str, projection: Any) -> None:
     tests = method.fit(project).tests
     assert torch.allclose(tests.outside(range(6), target), lost, atol=1e-10)  # type: ignore[arg-type]
     assert torch.allclose(tests.read(range(6)).outside(project.task, target), lost, atol=1e-5)  # type: ignore[arg-type]
+
+
+def test_a_whole_language_model_is_served_with_its_positions_that_are_looked_up_once_for_all_rows() -> None:
+    train, test = tiny.text_rows(24), tiny.text_rows(5, seed=1)
+    project = tiny.settle(from_huggingface(tiny.bert(), tiny.tokenizer(), train, test, weight_decay=0.02))
+    exact = Exact(0.05, "gauss-newton").fit(project).scores(range(5))
+    assert oracles.relative(replace(FULL, damping=0.05).fit(project).scores(range(5)).values, exact.values) < 1e-8
+    tests = replace(LOW, damping=0.05).fit(project).tests
+    batchwise = torch.cat([tests.read([i]).gram for i in range(5)])
+    assert oracles.relative(tests.read(range(5)).gram, batchwise) < 1e-10
 
 
 def test_a_penalty_that_spares_the_biases_is_projected_as_it_is() -> None:
@@ -284,7 +296,7 @@ def test_damping_left_to_the_method_is_a_tenth_of_the_mean_eigenvalue() -> None:
 
 
 @pytest.mark.parametrize("form", ["full", "kronecker"])
-@pytest.mark.parametrize("name", ["mlp", "convolved", "regression", "dict"])
+@pytest.mark.parametrize("name", ["mlp", "convolved", "regression", "dict", "head"])
 def test_the_folder_answers_without_code(name: str, form: Any, tmp_path: Path) -> None:
     project = samples.sample(name)
     method = Logra(rank=3, curvature=form)
