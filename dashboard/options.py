@@ -25,6 +25,15 @@ class Measure(StrEnum):
     value = "value"
 
 
+class Ranking(StrEnum):
+    """What training examples are ranked by."""
+
+    effect = "effect"
+    relative = "relative"
+    relative_theta = "relative-theta"
+    cosine = "cosine"
+
+
 class Format(StrEnum):
     """How an explanation is written."""
 
@@ -67,6 +76,10 @@ Settings = Annotated[
     list[str], typer.Option("--set", metavar="NAME=VALUE", help="A setting; `influence methods NAME` explains them.")
 ]
 RunId = Annotated[str | None, typer.Option("--run", metavar="ID", help="A run; the newest by default.")]
+RankBy = Annotated[
+    Ranking,
+    typer.Option(help="By the score, relative to what an example does to itself (RelatIF), or by its direction alone."),
+]
 Port = Annotated[int | None, typer.Option(min=1, max=65535, help="8501 or any free one by default.")]
 NoBrowser = Annotated[bool, typer.Option("--no-browser", help="Print the link only.")]
 ListForm = Annotated[ListFormat, typer.Option("--format", help="How it is written.")]

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves, tree_map
 from torch.utils.data import default_collate
 
+from influence_core.checkpoint import Checkpoint
 from influence_core.errors import ProjectError
 from influence_core.task import Batch, Task
 from influence_core.views import View
@@ -84,6 +85,7 @@ class Project:
         attributed: Glob patterns of the parameters that are attributed; empty means all that require a gradient.
         test_first: Test ids that are solved and listed first; by default the wrong ones by loss.
         notes: Sentences on how far to trust it, such as what was done to the model; shown beside every score.
+        checkpoints: Moments of the training, in order, for the method ``tracin``.
         recipe: How the model was trained, if that was plain SGD: what ``damping="auto"`` then goes by. Runs that use it
             are others under another recipe.
     """
@@ -105,6 +107,7 @@ class Project:
     attributed: tuple[str, ...] = ()
     test_first: Sequence[int] = ()
     notes: Sequence[str] = ()
+    checkpoints: Sequence[Checkpoint] = ()
     recipe: SGD | None = None
 
     def split(self, name: Split) -> Dataset:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from dashboard.options import Code, Damping, Folder, Format, ListForm, ListFormat, Measure, RunId
+from dashboard.options import Code, Damping, Folder, Format, ListForm, ListFormat, Measure, RankBy, Ranking, RunId
 from dashboard.terminal import Steps, say, show
 
 
@@ -28,6 +28,7 @@ def explain(
     target: Annotated[str, typer.Option(metavar="true|predicted|CLASS", help="Of which class.")] = "true",
     measure: Annotated[Measure, typer.Option(help="What is explained.")] = Measure.loss,
     damping: Damping = None,
+    rank: RankBy = Ranking.effect,
     top: Annotated[int, typer.Option(min=1, metavar="K", help="Length of each list.")] = 10,
     form: Annotated[Format, typer.Option("--format", help="How it is written.")] = Format.table,
     project: Code = None,
@@ -36,7 +37,7 @@ def explain(
     from dashboard.services import answer_forms, explanation, on_demand
     from dashboard.services.opened import Workspace
 
-    question = explanation.Question(test, run, target, measure.value, damping, top)
+    question = explanation.Question(test, run, target, measure.value, damping, top, rank.value)
     with Steps() as steps:
         answered = on_demand.explain_or_solve(Workspace(folder), question, project, steps)
     if form is Format.table:
@@ -50,16 +51,17 @@ def scores(
     folder: Folder,
     out: Annotated[Path, typer.Option(metavar="FILE.npy", help="float32, one row a test example.")],
     run: RunId = None,
+    rank: RankBy = Ranking.effect,
     keys: Annotated[
         Path | None, typer.Option(metavar="FILE.csv", help="Your keys of the rows (test) and the columns (train).")
     ] = None,
 ) -> None:
-    """Write all scores of a run to a NumPy file."""
+    """Write all scores of a run, or the numbers of another ranking, to a NumPy file."""
     from dashboard.services import score_files
     from dashboard.services.opened import Workspace
 
     workspace = Workspace(folder)
-    say(score_files.export(workspace, workspace.run(run), out, keys))
+    say(score_files.export(workspace, workspace.run(run), out, keys, rank.value))
 
 
 def methods(

@@ -14,7 +14,7 @@ from influence_core.gradients import FunctionalModel
 from influence_core.memory import check_memory, free_bytes, needed_bytes
 from influence_core.methods import Exact, Lissa, auto
 from influence_core.methods.exact import LARGEST
-from influence_core.methods.iterative import PRODUCTS
+from influence_core.methods.iterative_attributor import PRODUCTS
 from influence_core.solvers.base import refuse
 from influence_core.solvers.lanczos import ends
 from influence_core.trunk import with_trunk

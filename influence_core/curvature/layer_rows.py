@@ -17,6 +17,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+LARGEST_SIDE = 4096  # inputs or outputs of a layer; eigenvectors of so many take half a minute
+
 
 class LayerRows(Protocol):
     """Gradients of some examples by one layer."""
@@ -47,11 +49,11 @@ class LayerRows(Protocol):
         ...
 
     def input_moment(self) -> Tensor:
-        """Sum of ``a a^T`` over positions and examples, shape ``(i, i)``; its diagonal ``(i,)`` where that is all."""
+        """Sum of ``a a^T`` over positions and examples, shape ``(i, i)``; or its diagonal ``(i,)``."""
         ...
 
     def output_moment(self) -> Tensor:
-        """Sum of ``g g^T`` over gradients, positions and examples, shape ``(o, o)``; or its diagonal."""
+        """Sum of ``g g^T`` over gradients, positions and examples, shape ``(o, o)``; or its diagonal ``(o,)``."""
         ...
 
     def gram(self) -> Tensor:
@@ -111,13 +113,11 @@ class Positions:
 
     def input_moment(self) -> Tensor:
         """Second moment of the inputs."""
-        flat = self.inputs.flatten(0, 1)
-        return flat.mT @ flat
+        return _moment(self.inputs.flatten(0, 1))
 
     def output_moment(self) -> Tensor:
         """Second moment of the slopes."""
-        flat = self.slopes.flatten(0, 2)
-        return flat.mT @ flat
+        return _moment(self.slopes.flatten(0, 2))
 
     def gram(self) -> Tensor:
         """Scalar products, in full or by the products of the factors: what takes less memory than is held already."""
@@ -180,8 +180,7 @@ class Tokens:
 
     def output_moment(self) -> Tensor:
         """Second moment of the slopes."""
-        flat = self.slopes.flatten(0, 2)
-        return flat.mT @ flat
+        return _moment(self.slopes.flatten(0, 2))
 
     def gram(self) -> Tensor:
         """Scalar products; those of different tokens are 0."""
@@ -244,6 +243,11 @@ class Elementwise:
     def gram(self) -> Tensor:
         """Scalar products."""
         return _products(self.gradients)
+
+
+def _moment(flat: Tensor) -> Tensor:
+    """Summed outer products of rows ``(m, k)``; only the diagonal where an eigendecomposition would take too long."""
+    return flat.square().sum(dim=0) if flat.shape[1] > LARGEST_SIDE else flat.mT @ flat
 
 
 def size_of(rows: LayerRows) -> int:

@@ -23,7 +23,8 @@ from influence_core.heads import Head, find_head, is_one_layer
 from influence_core.memory import check_memory, free_bytes
 from influence_core.methods.attributor import ExactAttributor, factor_from, rule_of
 from influence_core.methods.base import Stage, Tensors, Tick, check_choices, check_counts, run_stages, try_rows
-from influence_core.methods.iterative import PRODUCTS, CurvatureName
+from influence_core.methods.iterative import CurvatureName
+from influence_core.methods.iterative_attributor import PRODUCTS
 from influence_core.methods.precision import Precision, dtype_of
 from influence_core.methods.subspace import SubspaceTests
 from influence_core.predictions import Predictions, predict

@@ -95,6 +95,7 @@ class ExactAttributor:
     facts: tuple[str, ...] = ()
 
     shard = SHARD
+    first = None  # an answer takes one product
 
     @classmethod
     def of(cls, method: str, tensors: Tensors, task: Task, tests: Tests, factor: Factor) -> ExactAttributor:

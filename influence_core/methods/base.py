@@ -113,6 +113,11 @@ class Attributor(Protocol):
         """Scores of some test predictions against every training example."""
         ...
 
+    @property
+    def first(self) -> Attributor | None:
+        """Answers every prediction at once, but by an approximation; None where an answer takes no solve."""
+        ...
+
     def self_influence(self) -> Tensor | None:
         """Self-influence of every training example, shape ``(n_train,)``; None where the method gives none."""
         ...

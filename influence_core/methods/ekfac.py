@@ -23,7 +23,7 @@ from influence_core.methods.ekfac_attributor import EkfacAttributor
 from influence_core.methods.precision import Precision, dtype_of
 from influence_core.predictions import Predictions, predict
 from influence_core.project import Dataset, Project, Split
-from influence_core.solvers.base import Damping
+from influence_core.solvers.damping import Damping
 from influence_core.solvers.eigen_blocks import EigenBlocks
 from influence_core.trunk import with_trunk
 
@@ -33,7 +33,8 @@ class Ekfac:
     """Invert an approximation of the curvature, layer by layer.
 
     Attributes:
-        damping: Added to every eigenvalue as written; ``auto`` adds to those of each layer a tenth of their mean.
+        damping: Added to every eigenvalue as written; ``auto`` goes by the project's recipe, or else adds to the
+            eigenvalues of each layer a tenth of their mean.
         factors: ``ekfac``; ``kfac``, whose eigenvalues are products of the factors'; or ``diagonal``.
         fisher: ``expected`` over the labels that the model itself expects, or ``empirical``: of the true ones.
         rows: Examples in memory at once.
@@ -104,12 +105,14 @@ class EkfacFit:
         project: What is fitted.
         factored: The private copy of its model, and its layers.
         head: The linear head, if the model is one; it can be refitted quickly.
+        given: Model and training data with the outputs of a frozen trunk, where another fit has them already.
     """
 
     method: Ekfac
     project: Project
     factored: FactoredModel
     head: Head | None
+    given: tuple[FunctionalModel, Dataset] | None = None
 
     @property
     def model(self) -> FunctionalModel:
@@ -124,7 +127,7 @@ class EkfacFit:
     @cached_property
     def trunked(self) -> tuple[FactoredModel, Dataset]:
         """The model and its training data in memory if they fit, its frozen trunk run once."""
-        model, train = with_trunk(self.model, self.project.train)
+        model, train = self.given or with_trunk(self.model, self.project.train)
         return FactoredModel(model, self.factored.layers, self.factored.left), train
 
     def predictions(self, split: Split) -> Predictions:
@@ -137,15 +140,17 @@ class EkfacFit:
     @property
     def stages(self) -> tuple[Stage, ...]:
         """How far the model is from its optimum, and the factors."""
-        return (
-            Stage("train", "Gradient of the training objective", self._gradient),
-            Stage("factors", "Factors of the curvature", self._factors),
-        )
+        return (Stage("train", "Gradient of the training objective", self._gradient), self.factors_stage)
+
+    @property
+    def factors_stage(self) -> Stage:
+        """Eigenvectors and eigenvalues of every layer."""
+        return Stage("factors", "Factors of the curvature", self._factors)
 
     def attributor(self, tensors: Tensors) -> EkfacAttributor:
         """The fitted method."""
         curvature = EKFAC.of(self.factored, tensors, len(self.project.train))
-        solver = EigenBlocks(self.method.damping)
+        solver = EigenBlocks(self.method.damping, self.project.recipe)
         solver.check(curvature)
         return EkfacAttributor(self, curvature, solver)
 

@@ -29,11 +29,10 @@ class Setting:
     Attributes:
         name: The field's.
         kind: What may be written for it.
-        choices: The words to choose from, of a choice; else empty.
+        choices: The words to choose from, of a choice; of any other kind, words that may be written instead.
         default: Its value if nothing is given.
         explanation: What it does, as the method's docstring says it.
         optional: Whether it may also be ``none``.
-        words: Words that may stand in place of a number.
     """
 
     name: str
@@ -42,7 +41,6 @@ class Setting:
     default: Any
     explanation: str
     optional: bool = False
-    words: tuple[str, ...] = ()
 
     @property
     def brief(self) -> str:
@@ -53,9 +51,11 @@ class Setting:
     @property
     def allowed(self) -> str:
         """What may be written, in words."""
-        one_of = f"one of {', '.join(self.choices)}" if self.choices else f"a {self.kind}"
-        said = "yes or no" if self.kind == "yes or no" else one_of
-        return ", or ".join([said, *self.words, *([NONE] if self.optional else [])])
+        words = [*self.choices, *([NONE] if self.optional else [])]
+        if self.kind == "choice":
+            return f"one of {', '.join(words)}"
+        said = self.kind if self.kind == "yes or no" else f"a {self.kind}"
+        return f"{said}, or {' or '.join(words)}" if words else said
 
     @property
     def written(self) -> str:
@@ -73,9 +73,9 @@ class Setting:
         given = text.strip()
         if self.optional and given == NONE:
             return None
-        if given in self.words:
+        if given in self.choices:
             return given
-        if self.kind == "choice" and given not in self.choices:
+        if self.kind == "choice":
             raise ValueError(given)
         if self.kind == "yes or no":
             if given not in TRUTHS:
@@ -92,13 +92,11 @@ def settings_of(kind: type[Method]) -> tuple[Setting, ...]:
 
 
 def _setting(name: str, hint: Any, default: Any, explanation: str) -> Setting:
-    variants = get_args(hint) if isinstance(hint, UnionType) or get_origin(hint) is Union else (hint,)
-    optional = NoneType in variants
-    plain, *others = (one for one in variants if one is not NoneType)
-    if get_origin(plain) is Literal:
-        return Setting(name, "choice", get_args(plain), default, explanation, optional)
-    words = tuple(word for other in others for word in get_args(other))
-    return Setting(name, KINDS.get(plain, "text"), (), default, explanation, optional, words)
+    variants = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
+    choices = tuple(word for one in variants if get_origin(one) is Literal for word in get_args(one))
+    of_type: list[Kind] = [KINDS[one] for one in variants if one in KINDS]
+    kind: Kind = of_type[0] if of_type else "choice"
+    return Setting(name, kind, choices, default, explanation, NoneType in variants)
 
 
 def explanations(kind: type) -> dict[str, str]:

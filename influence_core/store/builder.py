@@ -22,6 +22,7 @@ from influence_core.methods import Fit, Method, auto
 from influence_core.methods.attributor import ExactAttributor
 from influence_core.methods.base import Attributor, RowStage, Stage, Tensors, Tick
 from influence_core.methods.exact import LARGEST
+from influence_core.methods.norms import norms
 from influence_core.project import Project
 from influence_core.report import FitReport, largest_residual
 from influence_core.solvers.damping import AUTO
@@ -32,7 +33,7 @@ from influence_core.store.manifest import Manifest, ReportRecord, RunRecord, rea
 from influence_core.store.progress import Report, Ticker, within
 from influence_core.store.refit_check import MEASURED, REMOVED, RefitCheck
 from influence_core.store.row_store import in_double, stored_rows
-from influence_core.store.shards import Shard, shards_of
+from influence_core.store.shards import Kind, Shard, shards_of
 from influence_core.store.solved_rows import solved_rows
 from influence_core.store.tensors import read_tensors, write_tensors
 from influence_core.store.workspace import Workspace
@@ -150,8 +151,12 @@ class _Builder:
         for stage in self.fit.stages:
             tensors |= self._stage(folder, stage, tensors)
         attributor = self.fit.attributor(tensors)
+        if attributor.first is not None:
+            everyone = replace(self, test_limit=None)
+            everyone._scores(folder, attributor.first, order, "first")
         solved = self._scores(folder, attributor, order)
         self._self_influence(folder, attributor)
+        self._norms(folder, attributor)
         check = self._check(folder, tensors, attributor, order[:solved])
         self._compare(folder, manifest)
         write_sums(folder)
@@ -180,16 +185,17 @@ class _Builder:
         )
         raise ProjectError(msg)
 
-    def _scores(self, folder: Path, attributor: Attributor, order: list[int]) -> int:
+    def _scores(self, folder: Path, attributor: Attributor, order: list[int], kind: Kind = "scores") -> int:
         wanted = len(order) if self.test_limit is None else min(self.test_limit, len(order))
-        shards = shards_of(folder)
+        shards = shards_of(folder, kind)
         done = shards[-1].stop if shards else 0
-        with Ticker("Scores of the test predictions", self.progress) as tick:
+        title = "Scores of the test predictions" if kind == "scores" else "First answers to all test predictions"
+        with Ticker(title, self.progress) as tick:
             for start in range(done, wanted, attributor.shard):
                 stop = min(start + attributor.shard, wanted)
                 inner = within(tick, start - done, stop - start, wanted - done)
                 kept = attributor.kept(order[start:stop], self.target, inner)
-                write_tensors(Shard.at(folder, start, stop).path, kept)
+                write_tensors(Shard.at(folder, start, stop, kind).path, kept)
         return max(done, wanted)
 
     def _self_influence(self, folder: Path, attributor: Attributor) -> None:
@@ -200,6 +206,16 @@ class _Builder:
             values = attributor.self_influence()
             if values is not None:
                 write_tensors(path, {"self_influence": values})
+
+    def _norms(self, folder: Path, attributor: Attributor) -> None:
+        """What second rankings divide by."""
+        path = folder / "norms.safetensors"
+        if path.is_file():
+            return
+        with Ticker("Norms of the training gradients", self.progress) as tick:
+            found = norms(self.fit, attributor, tick)
+            if found:
+                write_tensors(path, found)
 
     def _check(self, folder: Path, tensors: Tensors, attributor: Attributor, ids: list[int]) -> Check | None:
         """Refit without a few random training examples, where that is cheap and convex."""
@@ -221,9 +237,9 @@ class _Builder:
         return agreement(pairs["predicted"], pairs["refitted"]) if pairs["predicted"].numel() > 2 else None  # noqa: PLR2004
 
     def _in_float64(self) -> tuple[FunctionalModel, Head]:
-        """The model and its head; a method of another precision has no use for the head itself."""
+        """The model and its head; a method that has no use for the head may have found it in another copy."""
         model, head = self.fit.model, self.fit.head
-        if model.dtype != torch.float64 or head is None:
+        if head is None or model.dtype != torch.float64 or head.layer not in set(model.module.modules()):
             model = FunctionalModel.of(self.fit.project)
             head = find_head(model, self.fit.project)
         assert head is not None  # noqa: S101  (the same project had one)
@@ -243,15 +259,15 @@ class _Builder:
             parameters_attributed=vector.size,
             parameters_total=vector.total,
         )
-        if not isinstance(attributor, ExactAttributor):
+        if self.fit.method.is_one_by_one:
             return found
-        sample = read_record(folder / "run.json", RunRecord).order[:8]
+        sample = attributor.scores(read_record(folder / "run.json", RunRecord).order[:8], self.target)
         return replace(
             found,
-            residual=attributor.scores(sample, self.target).residual,
-            damping_used=attributor.factor.damping,
-            damping_rule=attributor.damping_rule,
-            facts=attributor.facts,
+            residual=sample.residual,
+            damping_used=sample.damping,
+            damping_rule=sample.damping_rule,
+            facts=attributor.facts if isinstance(attributor, ExactAttributor) else (),
         )
 
     def _unit(
@@ -279,7 +295,7 @@ def _stored(folder: Path, ids: list[int]) -> tuple[list[int], torch.Tensor]:
 
 
 def _solves(folder: Path) -> tuple[int, float]:
-    """Steps of the longest solve and the largest residual over all shards; 0 and NaN for a direct method."""
+    """Steps of the longest solve and the largest residual over all shards; 0 where nothing is solved step by step."""
     rows = (row.solve for shard in shards_of(folder) for row in solved_rows(shard))
     solves = [solve for solve in rows if solve is not None]
-    return max((s.steps for s in solves), default=0), largest_residual(solves)
+    return max((s.steps for s in solves), default=0), largest_residual(solves) if solves else 0.0

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from math import nan
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,12 @@ from torch import Tensor
 
 from influence_core.errors import MethodError, NotSolvedError, TargetError, UnknownNameError
 from influence_core.evaluation.agreement import Check
-from influence_core.methods import METHODS
+from influence_core.methods import BASELINES, METHODS
+from influence_core.rankings import Norms, Rank
+from influence_core.readings import Reading
 from influence_core.report import FitReport
 from influence_core.rows import OutputRows
-from influence_core.scores import InfluenceScores, unit
+from influence_core.scores import InfluenceScores, Words, unit, words
 from influence_core.solvers.base import check_damping
 from influence_core.solvers.damping import AUTO
 from influence_core.store.answers import Answers
@@ -26,11 +29,14 @@ from influence_core.store.examples import ExampleTable
 from influence_core.store.files import check_sum
 from influence_core.store.frames import ranking
 from influence_core.store.manifest import Manifest, ReportRecord, RunRecord, read_record
+from influence_core.store.second_rankings import check_rank, kept_norms
 from influence_core.store.solved_rows import SolvedRow, SolvedRows
 from influence_core.store.stored_exact import StoredExact
 from influence_core.store.tensors import read_checked
 from influence_core.target import Target
 from influence_core.task import ClassificationTask, MultiLabelTask, RegressionTask, Task
+
+FIRST = "ekfac"  # the method of answers at once
 
 
 @dataclass(frozen=True)
@@ -101,7 +107,13 @@ class Run:
     @property
     def curvature(self) -> str:
         """Which curvature was inverted."""
-        return str(self.record.hyperparameters["curvature"])
+        return str(self.record.hyperparameters.get("curvature", "none"))
+
+    @property
+    def reading(self) -> Reading | None:
+        """How to read the scores of a baseline; None where they are predicted effects."""
+        kind = BASELINES.get(self.method)
+        return None if kind is None else kind.reading
 
     @property
     def target(self) -> Target:
@@ -129,18 +141,24 @@ class Run:
         return self._rows.answered
 
     @property
+    def has_first(self) -> bool:
+        """Whether every prediction has an answer at once for the stored measurement."""
+        return self._rows.has_first
+
+    @property
     def answers(self) -> Answers:
         """What was solved after the build."""
         return self._rows.answers
 
     def solve_for(self, target: Target) -> Target:
-        """What has to be solved to answer a target: of a direct run the stored one, which answers every other."""
-        return self.target if self.is_direct else target
+        """What has to be solved to answer a target: where the stored one answers every other, that one."""
+        return self.target if self.is_direct or self._is_for_any_target else target
 
     def scores(self, test_id: int, target: Target | None = None, damping: float | None = None) -> InfluenceScores:
         """Scores of one test prediction against every training example.
 
-        What was solved is read. Of a direct run any other target or damping takes one solve, here and now.
+        What was solved is read. Of a direct run any other target or damping takes one solve, here and now. Where an
+        answer takes a solve of its own that was not made yet, there may be a first answer, which ``is_first``.
 
         Raises:
             UnknownNameError: If there is no such test example.
@@ -155,9 +173,12 @@ class Run:
         target.check(self.manifest.kind, len(self.manifest.names))
         self._check_test(test_id)
         if is_own:
-            known = self._rows.find(test_id, target)
+            known = self._rows.find(test_id, self.target if self._is_for_any_target else target)
             if known is not None:
                 return self._from_file(test_id, target, known)
+            first = self._rows.first(test_id) if target == self.target else None
+            if first is not None:
+                return replace(self._from_file(test_id, target, first), method=FIRST, residual=nan, is_first=True)
         if not self.is_direct:
             raise self._not_solved(test_id, target) if is_own else self._other_damping()
         if self._rows.find(test_id, self.target) is None:
@@ -169,33 +190,69 @@ class Run:
             raise TargetError(msg)
         return self._exact.scores(test_id, target, None if is_own else damping)
 
-    def rows(self, start: int, stop: int) -> np.ndarray:
-        """Scores of test ids ``start`` to ``stop``, shape ``(stop - start, n_train)``; NaN where there is no answer."""
+    def rows(self, start: int, stop: int, rank: Rank = "effect") -> np.ndarray:
+        """Scores of test ids ``start`` to ``stop``, shape ``(stop - start, n_train)``; NaN where there is no answer.
+
+        Of another ranking, the numbers that examples are ranked by.
+
+        Raises:
+            MethodError: If the run does not know what that ranking divides by.
+        """
+        check_rank(self, rank)
         block = np.full((stop - start, self.n_train), np.nan, dtype=np.float32)
         for test_id in range(start, stop):
             known = self._rows.find(test_id, self.target)
             if known is not None and self._from_file(test_id, self.target, known).converged:
-                block[test_id - start] = known.tensors["scores"][known.row].numpy()
+                block[test_id - start] = self.norms.by(rank, known.tensors["scores"][known.row]).numpy()
         return block
 
-    def frame(self, test_id: int, target: Target | None = None, k: int | None = None) -> pd.DataFrame:
+    def words(self, test_id: int, target: Target) -> Words:
+        """What the sign of a score of this prediction is called, on every screen and in every file."""
+        example, manifest = self.test[test_id], self.manifest
+        said = words(target, manifest.kind, manifest.names, label=example.label, prediction=example.prediction)
+        return said if self.reading is None else self.reading.words(said, target)
+
+    def unit(self, target: Target | None = None) -> str:
+        """The unit of the scores, in words; of the stored measurement if no target is given."""
+        measured = unit(target or self.target, self.manifest.kind, self.manifest.label_unit)
+        return measured if self.reading is None else self.reading.unit_of(measured)
+
+    @cached_property
+    def norms(self) -> Norms:
+        """What second rankings of the scores divide by, as far as the run keeps it."""
+        return kept_norms(self)
+
+    def numbers(self, found: InfluenceScores, test_id: int, rank: Rank) -> Tensor:
+        """What one prediction's training examples are ranked by, shape ``(n_train,)``; see ``Norms.by``.
+
+        Raises:
+            MethodError: If the run does not know what that ranking divides by.
+        """
+        check_rank(self, rank, found.damping)
+        return self.norms.by(rank, found.of(test_id))
+
+    def frame(
+        self, test_id: int, target: Target | None = None, k: int | None = None, rank: Rank = "effect"
+    ) -> pd.DataFrame:
         """The scores of one test prediction with their training examples, the most positive first.
 
         Args:
             test_id: The prediction.
             target: What is measured; the stored measurement if absent.
             k: Only the k most positive and the k most negative rows; all if absent.
+            rank: What the rows of each side are ordered by; see ``influence_core.rankings``.
 
         Returns:
             Columns ``train_id``, ``score`` (its unit is ``scores(test_id, target).unit``), ``rank`` within its side,
             ``share`` of all influence of its sign (0 to 1), ``direction`` in words, such as ``helpful``, and ``key``,
-            ``label`` and ``prediction`` of the training example.
+            ``label`` and ``prediction`` of the training example; ``ranking`` too, the number they are ordered by, if
+            that is not the score.
 
         Raises:
             MethodError: If the solve did not reach an answer.
             InfluenceError: As ``scores`` does.
         """
-        return ranking(self, test_id, target, k)
+        return ranking(self, (test_id, target), k, rank)
 
     @cached_property
     def train(self) -> ExampleTable:
@@ -215,12 +272,18 @@ class Run:
         return self.solved, self._rows.column(train_id)
 
     def self_influence(self) -> np.ndarray | None:
-        """Self-influence of every training example, shape ``(n_train,)``; None where the method gives none."""
+        """Self-influence of every training example by ``self_influence_by``, shape ``(n_train,)``; None if unknown."""
         path = self.folder / "self-influence.safetensors"
         if not self.is_direct and not path.is_file():
             return None
         values: np.ndarray = read_checked(path)["self_influence"].numpy()
         return values
+
+    @property
+    def self_influence_by(self) -> str:
+        """Name of the method that self-influence is by: a solve for every training example would take too long."""
+        kind = METHODS.get(self.method)
+        return FIRST if kind is not None and kind.is_one_by_one else self.method
 
     def read(self, test_ids: Sequence[int]) -> OutputRows:
         """What is stored of some test predictions."""
@@ -265,7 +328,13 @@ class Run:
         )
         return NotSolvedError(msg)
 
+    @property
+    def _is_for_any_target(self) -> bool:
+        return self.reading is not None and self.reading.for_any_target
+
     def _other_damping(self) -> MethodError:
+        if self.reading is not None:
+            return MethodError(f"The method {self.method} inverts nothing, so it has no damping; leave --damping out.")
         msg = (
             f"This run was solved with damping {self.damping:g}, and another takes another run: `influence build "
             f"{self.manifest.called} --out {self.folder.parent.parent} --method {self.method} --damping X`."
@@ -286,7 +355,7 @@ class Run:
             values=known.tensors["scores"][known.row][None].clone(),
             test_ids=(test_id,),
             target=target,
-            unit=unit(target, self.manifest.kind, self.manifest.label_unit),
+            unit=self.unit(target),
             method=self.method,
             damping=self.damping,
             damping_rule=self.damping_rule,

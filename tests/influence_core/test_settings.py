@@ -24,6 +24,7 @@ class Everything:
         how: ``this`` or ``that``.
         called: Any text.
         limit: At most; ``none`` for no limit.
+        damping: A number, or ``auto``.
 
     Raises:
         Nothing: At all.
@@ -35,6 +36,7 @@ class Everything:
     how: Literal["this", "that"] = "this"
     called: str = "x"
     limit: float | None = None
+    damping: float | Literal["auto"] = "auto"
 
     name = "everything"
 
@@ -50,10 +52,12 @@ def test_every_kind_of_setting_is_described() -> None:
         ("how", "choice", ("this", "that"), "this"),
         ("called", "text", (), "x"),
         ("limit", "number", (), "none"),
+        ("damping", "number", ("auto",), "auto"),
     ]
-    size, *_, limit = settings_of(ANY)
+    size, *_, limit, damping = settings_of(ANY)
     assert (size.explanation, size.brief) == ("How much. It is explained on two lines.", "how much")
     assert (limit.optional, limit.allowed) == (True, "a number, or none")
+    assert damping.allowed == "a number, or auto"
     assert "Nothing" not in explanations(ANY)
 
 
@@ -62,7 +66,8 @@ def test_texts_become_values_of_the_fields_types() -> None:
     found = parsed(ANY, given)
     assert found == {"size": 1e-3, "count": 7, "fast": True, "how": "that", "called": "a b", "limit": None}
     assert [type(value) for value in found.values()][:4] == [float, int, bool, str]
-    assert parsed(ANY, {"limit": "2"}) == {"limit": 2.0}
+    assert parsed(ANY, {"limit": "2", "damping": "0"}) == {"limit": 2.0, "damping": 0.0}
+    assert parsed(ANY, {"damping": "auto"}) == {"damping": "auto"}
 
 
 @pytest.mark.parametrize(
