@@ -197,10 +197,15 @@ def _listening(module: nn.Module, layers: Sequence[Layer], rows: int) -> Iterato
     """Collect what goes into each layer and what comes out of it, the latter as something to differentiate by.
 
     A layer that is called once for all examples, such as an embedding of positions, is told apart for each of the rows.
+
+    Raises:
+        MethodError: If a layer's output has another number of rows.
     """
     calls: Calls = {}
 
     def listen(name: str, _: nn.Module, args: tuple[Any, ...], output: Tensor) -> Tensor:
+        if len(output) not in (1, rows):
+            raise _other_rows(name, len(output), rows)
         seen, out = (t.expand(rows, *t.shape[1:]) if len(output) == 1 else t for t in (args[0].detach(), output))
         out = out if out.requires_grad else out.detach().requires_grad_()
         calls.setdefault(name, []).append((seen, out))
@@ -212,6 +217,14 @@ def _listening(module: nn.Module, layers: Sequence[Layer], rows: int) -> Iterato
     finally:
         for hook in hooks:
             hook.remove()
+
+
+def _other_rows(name: str, found: int, rows: int) -> MethodError:
+    msg = (
+        f"The layer '{name}' gives {found} rows for a batch of {rows}, so its gradients are not known row by row; "
+        f"call it on one row an example, or on a single one for all, or {ADVICE}."
+    )
+    return MethodError(msg)
 
 
 def _never_called(layer: Layer) -> MethodError:

@@ -118,6 +118,49 @@ def test_a_whole_language_model_is_served_with_its_positions_that_are_looked_up_
     assert oracles.relative(tests.read(range(5)).gram, batchwise) < 1e-10
 
 
+class Categories(nn.Module):
+    """An embedding of one category an example, beside numbers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.kinds = nn.Embedding(4, 2)
+        self.out = nn.Linear(7, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.out(torch.cat([x, self.kinds((x[:, 0].abs() * 9).long() % 4)], dim=1).tanh())
+
+
+def test_an_embedding_of_one_category_an_example_is_served() -> None:
+    torch.manual_seed(0)
+    task = ClassificationTask(3, weight_decay=0.05)
+    project = samples.trained(Categories(), task, samples.rows(30), samples.rows(6))
+    exact = Exact(0.01, "gauss-newton").fit(project).scores(range(6))
+    assert oracles.relative(FULL.fit(project).scores(range(6)).values, exact.values) < 1e-8
+
+
+class Placed(nn.Module):
+    """An embedding of positions that is looked up without a dimension for the rows."""
+
+    def __init__(self, length: int) -> None:
+        super().__init__()
+        self.length = length
+        self.places = nn.Embedding(length, 2)
+        self.out = nn.Linear(2 * length, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.out((x[:, :, None] * self.places(torch.arange(self.length))).flatten(1))
+
+
+@pytest.mark.parametrize("length", [3, 5])
+def test_a_layer_whose_rows_are_not_the_examples_is_refused_by_name(length: int) -> None:
+    """Three is as many as the rows on which the layers are tried."""
+    torch.manual_seed(0)
+    rows = samples.rows(12, (length,))
+    project = Project("placed", Placed(length).eval(), ClassificationTask(3, weight_decay=0.1), rows, rows[:4])
+    with pytest.raises(MethodError, match=rf"The layer 'places' gives {length} rows for a batch of .*--method cg"):
+        LOW.fit(project)
+
+
 def test_a_penalty_that_spares_the_biases_is_projected_as_it_is() -> None:
     task = ClassificationTask(3, weight_decay={"*.weight": 0.5, "*.bias": 0.0})
     project = replace(samples.sample("mlp"), task=task)
