@@ -75,6 +75,8 @@ Damping = Annotated[float | None, typer.Option(metavar="X", help="Added to the c
 Settings = Annotated[
     list[str], typer.Option("--set", metavar="NAME=VALUE", help="A setting; `influence methods NAME` explains them.")
 ]
+TestId = Annotated[str, typer.Option(metavar="ID", help="A test example: row id or key (row:3 or key:3 to be plain).")]
+OfClass = Annotated[str, typer.Option(metavar="true|predicted|CLASS", help="Of which class.")]
 RunId = Annotated[str | None, typer.Option("--run", metavar="ID", help="A run; the newest by default.")]
 RankBy = Annotated[
     Ranking,

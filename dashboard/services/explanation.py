@@ -223,6 +223,7 @@ def _trust(run: Run, found: InfluenceScores, *, stalled: bool, stored: bool) -> 
         state = "not checked"
         sentence = "Refits checked another target or damping of this run, not this one."
     solved = f" ({found.solves[0].sentence})" if found.solves else ""
+    solved += " in the kept directions" if found.outside is not None else ""
     facts = [
         f"method {found.method}",
         damped(found.damping, found.damping_rule),

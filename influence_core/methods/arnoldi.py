@@ -164,8 +164,8 @@ class ArnoldiFit:
             return torch.randn(curvature.size, dtype=self.model.dtype, generator=drawn)
 
         found = eigenpairs(curvature.matvec, draw, self.method.kept, self.method.krylov, tick)
-        mean, lowest = (torch.tensor(value, dtype=torch.float64) for value in (found.mean, found.lowest))
-        return {"directions": found.vectors, "eigenvalues": found.values, "mean": mean, "met": lowest}
+        mean, met = (torch.tensor(value, dtype=torch.float64) for value in (found.mean, found.lowest))
+        return {"directions": found.vectors, "eigenvalues": found.values, "mean_eigenvalue": mean, "lowest_met": met}
 
     def _train(self, tensors: Tensors, tick: Tick) -> dict[str, Tensor]:
         model, train = self._trunked
@@ -182,10 +182,10 @@ class ArnoldiFit:
         return {"rows": rows, "gradient_norm": model.objective_gradient(train, self.method.rows).norm().double()}
 
     def _curvature(self, tensors: Tensors, _: Tick) -> dict[str, Tensor]:
-        return {"curvature": tensors["eigenvalues"].double().diag()}
+        return {"curvature": tensors["eigenvalues"].double().diag(), "mean_eigenvalue": tensors["mean_eigenvalue"]}
 
     def _factor(self, tensors: Tensors, _: Tick) -> dict[str, Tensor]:
-        chosen = choose(self.method.damping, self.project.recipe, float(tensors["mean"]))
+        chosen = choose(self.method.damping, self.project.recipe, float(tensors["mean_eigenvalue"]))
         solver = Eigen(chosen.damping, filter=chosen.filter)
         try:
             factor = solver.factorise(tensors["curvature"], tensors["rows"].double().mT)

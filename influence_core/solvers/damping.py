@@ -49,7 +49,7 @@ class MeanEigenvalue:
 
     def sentence(self, damping: float) -> str:
         """How ``damping`` was chosen."""
-        return f"damping {damping:.3g}, {self.share:g} × the mean eigenvalue"
+        return f"damping {damping:.3g} = {self.share:g} × the mean eigenvalue"
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,8 @@ class SpectralFilter:
     With ``rate = learning_rate / (1 - momentum)`` and ``T`` steps, ``f(e)`` is about ``1/e`` where ``rate T e`` is
     large and at most ``f(0) = rate T`` where it is small (Bae, Lin, Lorraine and Grosse, "Training Data Attribution
     via Approximate Unrolled Differentiation", 2024). For ``e < 0`` the exponent is capped at log 2: from there on
-    ``f(e) = 1/|e|``, where unlimited growth would say that a refit leaves every bound.
+    ``f(e) = 1/|e|``, where unlimited growth would say that a refit leaves every bound. An example's gradient at the end
+    of training stands for that of every step, which is coarse while the model is still fitting it.
 
     Attributes:
         learning_rate: Of each step.

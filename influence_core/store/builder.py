@@ -237,9 +237,10 @@ class _Builder:
         return agreement(pairs["predicted"], pairs["refitted"]) if pairs["predicted"].numel() > 2 else None  # noqa: PLR2004
 
     def _in_float64(self) -> tuple[FunctionalModel, Head]:
-        """The model and its head; a method that has no use for the head may have found it in another copy."""
+        """A model and its own head; a method that has no use for the head may know that of another copy."""
         model, head = self.fit.model, self.fit.head
-        if head is None or model.dtype != torch.float64 or head.layer not in set(model.module.modules()):
+        is_its = head is not None and any(head.layer is layer for layer in model.module.modules())
+        if model.dtype != torch.float64 or not is_its:
             model = FunctionalModel.of(self.fit.project)
             head = find_head(model, self.fit.project)
         assert head is not None  # noqa: S101  (the same project had one)

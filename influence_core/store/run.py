@@ -105,6 +105,11 @@ class Run:
         return self.report.damping_rule
 
     @property
+    def mean_eigenvalue(self) -> float:
+        """Of the undamped curvature of a direct run."""
+        return self._exact.mean_eigenvalue
+
+    @property
     def curvature(self) -> str:
         """Which curvature was inverted."""
         return str(self.record.hyperparameters.get("curvature", "none"))
@@ -168,7 +173,7 @@ class Run:
             CurvatureError: If the damping leaves the curvature indefinite.
         """
         target = target or self.target
-        is_own = damping is None or (damping == self.damping and not self._is_filtered)
+        is_own = damping is None or (damping == self.damping and not self.is_filtered)
         check_damping(self.damping if damping is None else damping)
         target.check(self.manifest.kind, len(self.manifest.names))
         self._check_test(test_id)
@@ -301,7 +306,7 @@ class Run:
         return self.read(test_ids).outside(self._task, target)
 
     @property
-    def _is_filtered(self) -> bool:
+    def is_filtered(self) -> bool:
         """Whether the curvature's eigenvalues were filtered, so that damping 0 is another question."""
         return bool(self.damping_rule) and self.damping == 0
 

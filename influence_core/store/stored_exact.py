@@ -49,6 +49,12 @@ class StoredExact:
         return attributor.scores([test_id], target)
 
     @cached_property
+    def mean_eigenvalue(self) -> float:
+        """Of the undamped curvature, that outside the directions of a subspace included."""
+        stored = read_checked(self.folder / "curvature.safetensors")
+        return float(stored.get("mean_eigenvalue", stored["curvature"].diagonal().mean()))
+
+    @cached_property
     def _attributor(self) -> ExactAttributor:
         stages = {name: read_checked(self.folder / f"{name}.safetensors") for name in ("curvature", "factor")}
         train, curvature = read_rows(self.folder, "train"), stages["curvature"]["curvature"].double()
