@@ -23,7 +23,7 @@ from influence_core.gradients import FunctionalModel
 from influence_core.methods import Exact, Logra, logra
 from influence_core.methods.attributor import ExactAttributor
 from influence_core.methods.base import run_stages
-from influence_core.project import Project
+from influence_core.project import SGD, Project
 from influence_core.store import Workspace, build, files
 from influence_core.target import Target
 from influence_core.task import ClassificationTask
@@ -336,6 +336,21 @@ def test_damping_left_to_the_method_is_a_tenth_of_the_mean_eigenvalue() -> None:
     expected = 0.1 * float(torch.linalg.eigvalsh(found.curvature).mean())
     assert found.scores([0]).damping == pytest.approx(expected)
     assert "mean eigenvalue" in found.damping_rule
+
+
+def test_a_known_training_filters_the_projected_curvature() -> None:
+    recipe = SGD(learning_rate=0.5, momentum=0.9, steps=20)
+    project = replace(samples.sample("mlp"), recipe=recipe)
+    method = replace(LOW, damping="auto")
+    tensors, subspace = in_parts(method, project)
+    basis, model = columns(subspace), subspace.factored.model
+    values, vectors = torch.linalg.eigh(tensors["curvature"])
+    inverse = vectors @ (-torch.expm1(-0.5 / (1 - 0.9) * 20 * values) / values).diag() @ vectors.mT
+    inside = model.measurement_gradients(batch_of(model, project, "test"), Target()) @ basis
+    expected = inside @ inverse @ (model.loss_gradients(batch_of(model, project)) @ basis).mT / 30
+    found = method.fit(project)
+    assert oracles.relative(found.scores(range(6)).values, expected) < 1e-8
+    assert "spectral filter of 20 steps" in found.damping_rule
 
 
 @pytest.mark.parametrize("form", ["full", "kronecker"])
