@@ -14,6 +14,7 @@ class Method(StrEnum):
 
     auto = "auto"
     exact = "exact"
+    newton = "newton"
     lissa = "lissa"
     cg = "cg"
 

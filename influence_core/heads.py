@@ -43,6 +43,12 @@ class Head:
         ones = torch.ones(len(seen.inputs), 1, dtype=seen.inputs.dtype)
         return replace(seen, inputs=torch.cat([seen.inputs, ones], dim=1))
 
+    def parameters(self, coefficients: Tensor) -> dict[str, Tensor]:
+        """Coefficients in the output basis, shape ``(k, d)``, as the layer's parameters by name, or changes of both."""
+        whole = coefficients if len(coefficients) == self.layer.out_features else self.basis @ coefficients
+        prefix = f"{self.called}." if self.called else ""
+        return {f"{prefix}weight": whole[:, : self.layer.in_features], f"{prefix}bias": whole[:, -1]}
+
     def problem(self, inputs: Tensor, labels: Tensor, row_weights: Tensor | None = None) -> HeadProblem:
         """The training objective of this head."""
         own = torch.ones(len(inputs)) if row_weights is None else row_weights

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 
 from rich.console import Group
@@ -54,20 +55,22 @@ def as_table(explained: Explained) -> Group:
         Text(f"Explained: {plain(said.measured)}. {plain(said.meaning, longest=200)}"),
     ]
     for (title, rows), total in zip(_lists(explained), explained.totals, strict=True):
-        parts.append(_ranking(plain(title), rows, answer.unit, total))
+        parts.append(_ranking(plain(title), rows, answer.unit, total, explained.off))
     return Group(*parts, Text(explained.trust))
 
 
-def _ranking(title: str, rows: list[Row], unit: str, total: float) -> Table | Text:
+def _ranking(title: str, rows: list[Row], unit: str, total: float, off: Mapping[int, str]) -> Table | Text:
     if not rows:
         return Text(f"{_sentence_case(title)}: none")
     table = Table(title=Text(_sentence_case(title)), title_justify="left")
     for name in ("rank", "key", "id", "label", "score", "share"):
         table.add_column(Text(name), justify="left" if name in ("key", "label") else "right")
+    if any(off.values()):
+        table.add_column(Text("first order"), justify="right")
     for row in rows:
         cells = [str(row.rank), plain(row.key, KEY_WIDTH), str(row.train_id), _text(row.label)]
         shown = [*cells, signed(row.score, unit), percent(abs(row.score) / total)]
-        table.add_row(*(Text(cell) for cell in shown))
+        table.add_row(*(Text(cell) for cell in [*shown, off.get(row.train_id, "")][: len(table.columns)]))
     return table
 
 

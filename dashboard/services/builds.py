@@ -15,7 +15,7 @@ from dashboard.services.demos import DemoFolder
 from dashboard.services.inventory import check_files
 from dashboard.services.records.database import FILE as RECORDS
 from influence_core.errors import MethodError, WorkspaceError
-from influence_core.methods import METHODS, Exact, Method, auto
+from influence_core.methods import METHODS, Exact, Method, Newton, auto
 from influence_core.project import Project
 from influence_core.store import Manifest, Progress, Workspace, build
 from influence_core.store.describe import fingerprint
@@ -71,7 +71,7 @@ def build_order(order: Order, folder: Path, progress: Report) -> Workspace:
     project = projects.loaded(order.project, progress)
     reference = _reference(order.project, folder)
     method = order.chosen_method(project)
-    limit = order.test_limit or (None if method.name == Exact.name else SOLVED_FIRST)
+    limit = order.test_limit or (None if method.name in (Exact.name, Newton.name) else SOLVED_FIRST)
     return build(project, folder, method, test_limit=limit, progress=progress, project_ref=reference)
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
+from dashboard.services import first_order
 from dashboard.services.named import find_class, find_test
 from dashboard.services.trust import ICONS, trust
 from dashboard.services.trust import stalled as why_stalled
@@ -98,12 +99,14 @@ class Explained:
         words: How its lists are called.
         trust: One line.
         totals: Sum of all positive and of all negative scores, both as positive numbers.
+        off: Training id -> how far its first-order scores are off, such as ``12 % too small``, where that is known.
     """
 
     answer: Answer
     words: Words
     trust: str
     totals: tuple[float, float]
+    off: Mapping[int, str]
 
 
 def explain(workspace: Workspace, question: Question) -> Explained:
@@ -134,7 +137,8 @@ def explain(workspace: Workspace, question: Question) -> Explained:
     )
     said = words(target, manifest.kind, manifest.names, label=example.label, prediction=example.prediction)
     totals = (float(values.clamp_min(0).sum()), float(-values.clamp_max(0).sum()))
-    return Explained(answer, said, _trust(run, found, stalled=stalled, stored=stored), totals)
+    off = {r.train_id: first_order.off(run, r.train_id) for r in (*helpful, *harmful)} if stored else {}
+    return Explained(answer, said, _trust(run, found, stalled=stalled, stored=stored), totals, off)
 
 
 def target_of(manifest: Manifest, question: Question) -> Target:

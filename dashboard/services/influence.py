@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from dashboard.services.wording import side_names
-from influence_core.methods import Exact
 from influence_core.scores import Words, words
 from influence_core.store import Run, Workspace
 from influence_core.target import Target
@@ -65,7 +64,7 @@ class Explanation:
 
 def is_computed(run: Run, target: Target) -> bool:
     """Whether the scores take a computation; else they are read, or known not to be there, at once."""
-    return run.method == Exact.name and target != run.target
+    return run.answers_any_target and target != run.target
 
 
 def explain(workspace: Workspace, run: Run, test_id: int, target: Target) -> Explanation:

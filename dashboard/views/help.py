@@ -93,6 +93,9 @@ GLOSSARY = """
 - **Exact, LiSSA, conjugate gradients:** ways to invert it. Exact does it once, for small models. The other two solve
   one prediction at a time, LiSSA on small samples of the data and conjugate gradients on all of it, until the residual
   is small enough.
+- **First order, Newton:** scores are first order: they follow the slope at the fitted parameters and are too small for
+  influential examples. The method newton takes an example out with its own curvature and is right in size. Where both
+  are at hand, an example's closer look says how far its first-order scores are off.
 - **Damping:** a number added to the curvature before it is inverted; 0 where that is not needed.
 - **Residual:** how far the inversion is from exact, relative and on all training data; 0 is perfect, 1 is no answer.
 - **Run:** one method with its settings, applied to this model and data. A workspace can hold several.

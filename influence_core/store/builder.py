@@ -16,9 +16,12 @@ import torch
 
 from influence_core.errors import CurvatureError, DamagedWorkspaceError, ProjectError, UnwritableWorkspaceError
 from influence_core.evaluation.agreement import Check, agreement
+from influence_core.evaluation.first_order import first_order_gap
 from influence_core.methods import Fit, Method, auto
 from influence_core.methods.attributor import ExactAttributor
 from influence_core.methods.base import Attributor, Tensors, Tick
+from influence_core.methods.newton import newton_beside
+from influence_core.methods.newton_attributor import NewtonAttributor
 from influence_core.project import Project
 from influence_core.report import FitReport, largest_residual
 from influence_core.store.describe import describe, fingerprint, solve_order, view_of
@@ -29,7 +32,7 @@ from influence_core.store.progress import Report, Ticker, within
 from influence_core.store.refit_check import RefitCheck
 from influence_core.store.shards import Shard, shards_of
 from influence_core.store.solved_rows import SolvedRow
-from influence_core.store.tensors import read_tensors, write_tensors
+from influence_core.store.tensors import in_double, read_tensors, write_tensors
 from influence_core.store.workspace import Workspace
 from influence_core.target import Target
 
@@ -144,6 +147,7 @@ class _Builder:
         attributor = self.fit.attributor(tensors)
         solved = self._scores(folder, attributor, order)
         self._self_influence(folder, attributor)
+        self._first_order_gap(folder, tensors, attributor, order[:solved])
         check = self._check(folder, tensors, attributor, order[:solved])
         self._compare(folder, manifest)
         write_sums(folder)
@@ -185,9 +189,19 @@ class _Builder:
             if values is not None:
                 write_tensors(path, {"self_influence": values})
 
+    def _first_order_gap(self, folder: Path, tensors: Tensors, attributor: Attributor, ids: list[int]) -> None:
+        """How far first order is from the Newton step for each training example, where both are at hand."""
+        path = folder / "first-order.safetensors"
+        if path.is_file():
+            return
+        with Ticker("First order against Newton", self.progress):
+            newton = attributor if isinstance(attributor, NewtonAttributor) else newton_beside(self.fit, tensors)
+            if newton is not None:
+                write_tensors(path, first_order_gap(newton, ids, self.target).tensors())
+
     def _check(self, folder: Path, tensors: Tensors, attributor: Attributor, ids: list[int]) -> Check | None:
         """Refit without a few random training examples, where that is cheap and convex."""
-        if self.fit.head is None or not isinstance(attributor, ExactAttributor):
+        if self.fit.head is None or not isinstance(attributor, ExactAttributor | NewtonAttributor):
             return None
         check = RefitCheck(self.fit.head, attributor, tensors, ids, self.target)
         try:
@@ -199,7 +213,7 @@ class _Builder:
     def _report(self, folder: Path, tensors: Tensors, attributor: Attributor, started: float) -> FitReport:
         vector, (lowest, largest) = self.fit.model.vector, attributor.ends
         steps, residual = _solves(folder)
-        if isinstance(attributor, ExactAttributor):
+        if isinstance(attributor, ExactAttributor | NewtonAttributor):
             sample = read_record(folder / "run.json", RunRecord).order[:8]
             residual = attributor.scores(sample, self.target).residual
         return FitReport(
@@ -228,11 +242,6 @@ class _Builder:
             with Ticker(title, self.progress) as tick:
                 write_tensors(path, compute(earlier, tick))
         return in_double(read_tensors(path))
-
-
-def in_double(tensors: Tensors) -> dict[str, torch.Tensor]:
-    """What a stage of a fit left, in the precision that it is computed with."""
-    return {name: t.double() if t.is_floating_point() else t for name, t in tensors.items()}
 
 
 def _solves(folder: Path) -> tuple[int, float]:

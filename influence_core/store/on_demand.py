@@ -11,10 +11,9 @@ from influence_core.errors import NewerWorkspaceError
 from influence_core.methods import METHODS
 from influence_core.methods.base import Attributor, Method
 from influence_core.project import Project
-from influence_core.store.builder import in_double
 from influence_core.store.progress import Report, Ticker
 from influence_core.store.run import Run
-from influence_core.store.tensors import read_checked
+from influence_core.store.tensors import in_double, read_checked
 from influence_core.target import Target
 
 

@@ -11,6 +11,7 @@ from influence_core.evaluation.leave_one_out import Measured, refitted_scores
 from influence_core.heads import Head
 from influence_core.methods.attributor import ExactAttributor
 from influence_core.methods.base import Tensors, Tick
+from influence_core.methods.newton_attributor import NewtonAttributor
 from influence_core.target import Target
 
 REMOVED = 24  # refits
@@ -30,7 +31,7 @@ class RefitCheck:
     """
 
     head: Head
-    attributor: ExactAttributor
+    attributor: ExactAttributor | NewtonAttributor
     train: Tensors
     ids: list[int]
     target: Target

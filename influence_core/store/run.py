@@ -15,7 +15,8 @@ from torch import Tensor
 
 from influence_core.errors import MethodError, NotSolvedError, TargetError, UnknownNameError
 from influence_core.evaluation.agreement import Check
-from influence_core.methods import METHODS, Exact
+from influence_core.evaluation.first_order import FirstOrderGap
+from influence_core.methods import METHODS, Exact, Newton
 from influence_core.report import FitReport
 from influence_core.rows import OutputRows
 from influence_core.scores import InfluenceScores, unit
@@ -121,8 +122,13 @@ class Run:
         return self._rows.answers
 
     def solve_for(self, target: Target) -> Target:
-        """What has to be solved to answer a target: of an exact run the stored one, which answers every other."""
-        return self.target if self.method == Exact.name else target
+        """What has to be solved to answer a target: where the stored one answers every other, that."""
+        return self.target if self.answers_any_target else target
+
+    @property
+    def answers_any_target(self) -> bool:
+        """Whether a solved prediction answers every target without the model: of exact, and of Newton on a head."""
+        return self.method == Exact.name or (self.method == Newton.name and self.is_linear_head)
 
     def scores(self, test_id: int, target: Target | None = None, damping: float | None = None) -> InfluenceScores:
         """Scores of one test prediction against every training example.
@@ -144,8 +150,10 @@ class Run:
             known = self._rows.find(test_id, target)
             if known is not None:
                 return self._from_file(test_id, target, known)
-        if self.method != Exact.name:
-            raise self._not_solved(test_id, target) if damping in (None, self.damping) else self._other_damping()
+        if damping not in (None, self.damping) and self.method != Exact.name:
+            raise self._other_damping()
+        if not self.answers_any_target:
+            raise self._not_solved(test_id, target)
         if self._rows.find(test_id, self.target) is None:
             raise self._not_solved(test_id, target)
         if self.manifest.kind == "custom":
@@ -153,6 +161,8 @@ class Run:
                 f"This project has a task of its own, so only the stored measurement ({self.target.measure}) is known."
             )
             raise TargetError(msg)
+        if self.method == Newton.name:
+            return self._exact.newton.scores([test_id], target)
         return self._exact.scores(test_id, target, damping)
 
     def rows(self, start: int, stop: int) -> np.ndarray:
@@ -207,6 +217,12 @@ class Run:
             return None
         values: np.ndarray = read_checked(path)["self_influence"].numpy()
         return values
+
+    @cached_property
+    def first_order_gap(self) -> FirstOrderGap | None:
+        """How far first order is from the Newton step for each training example; None where that is not stored."""
+        path = self.folder / "first-order.safetensors"
+        return FirstOrderGap.read(read_checked(path)) if path.is_file() else None
 
     def read(self, test_ids: Sequence[int]) -> OutputRows:
         """What is stored of some test predictions."""

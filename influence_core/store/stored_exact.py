@@ -9,9 +9,10 @@ from pathlib import Path
 from influence_core.errors import UnwritableWorkspaceError
 from influence_core.methods.attributor import ExactAttributor, factor_from
 from influence_core.methods.base import Tests
+from influence_core.methods.newton_attributor import HeadMoves, NewtonAttributor
 from influence_core.scores import InfluenceScores
 from influence_core.solvers.eigen import Eigen, EigenFactor
-from influence_core.store.tensors import read_checked, read_tensors, write_tensors
+from influence_core.store.tensors import in_double, read_checked, read_tensors, write_tensors
 from influence_core.target import Target
 from influence_core.task import Task
 
@@ -42,6 +43,14 @@ class StoredExact:
         if damping is not None and damping != self.damping:
             attributor = attributor.with_factor(self._eigen.with_damping(damping))
         return attributor.scores([test_id], target)
+
+    @cached_property
+    def newton(self) -> NewtonAttributor:
+        """The Newton steps that a run on a linear head keeps beside its exact curvature."""
+        kept = (read_checked(self.folder / f"{stage}.safetensors") for stage in ("train", "removal"))
+        tensors = in_double({name: tensor for stage in kept for name, tensor in stage.items()})
+        first = self._attributor
+        return NewtonAttributor(first, HeadMoves.of(tensors, first.factor), tensors["newton_own"])
 
     @cached_property
     def _attributor(self) -> ExactAttributor:
