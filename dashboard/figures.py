@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 from dashboard.components import charts
 from dashboard.services import distribution as binning
 from dashboard.services import influence
-from dashboard.services.opened import Run, Target, Workspace
+from dashboard.services.opened import Run, Target
 from dashboard.services.trust import trust
 from dashboard.services.wording import class_name, number, plain, signed
 
@@ -87,7 +87,7 @@ def concentration(run: Run, test_id: int, target: Target | None = None) -> go.Fi
 
 
 def _explained(run: Run, test_id: int, target: Target | None) -> influence.Explanation:
-    shown = influence.explain(Workspace(run.folder.parents[1]), run, test_id, target or run.target)
+    shown = influence.explain(run, test_id, target or run.target)
     if shown.is_stalled:
         run.frame(test_id, target)  # raises, as the order of such an answer would mean nothing
     return shown

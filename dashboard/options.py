@@ -9,16 +9,6 @@ from typing import Annotated
 import typer
 
 
-class Method(StrEnum):
-    """``auto`` takes the first method that serves the model."""
-
-    auto = "auto"
-    exact = "exact"
-    newton = "newton"
-    lissa = "lissa"
-    cg = "cg"
-
-
 class Curvature(StrEnum):
     """Which curvature is inverted."""
 
@@ -33,6 +23,15 @@ class Measure(StrEnum):
     logit = "logit"
     margin = "margin"
     value = "value"
+
+
+class Ranking(StrEnum):
+    """What training examples are ranked by."""
+
+    effect = "effect"
+    relative = "relative"
+    relative_theta = "relative-theta"
+    cosine = "cosine"
 
 
 class Format(StrEnum):
@@ -72,7 +71,14 @@ Code = Annotated[
     str | None, typer.Option(metavar="PROJECT", help="The code that made it: allows solves and refits to run it.")
 ]
 Damping = Annotated[float | None, typer.Option(metavar="X", help="Added to the curvature; 0 or more.")]
+Settings = Annotated[
+    list[str], typer.Option("--set", metavar="NAME=VALUE", help="A setting; `influence methods NAME` explains them.")
+]
 RunId = Annotated[str | None, typer.Option("--run", metavar="ID", help="A run; the newest by default.")]
+RankBy = Annotated[
+    Ranking,
+    typer.Option(help="By the score, relative to what an example does to itself (RelatIF), or by its direction alone."),
+]
 Port = Annotated[int | None, typer.Option(min=1, max=65535, help="8501 or any free one by default.")]
 NoBrowser = Annotated[bool, typer.Option("--no-browser", help="Print the link only.")]
 ListForm = Annotated[ListFormat, typer.Option("--format", help="How it is written.")]

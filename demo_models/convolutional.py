@@ -6,6 +6,7 @@ the objective is flat, and by plain gradient steps, which take away what its lon
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import torch
@@ -26,6 +27,7 @@ class Recipe:
         weight_decay: ``R = weight_decay / 2 * ||theta||^2`` over all parameters. More of it does not bring the optimum
             nearer: where the loss is flat, the gradient that is left grows with it.
         epochs: Passes over the data in mini-batches.
+        kept_epochs: After which of them, from 1, ``moments`` keeps the weights.
         batch_size: Rows a mini-batch.
         learning_rate: Peak of the one-cycle schedule of the mini-batches.
         quasi_newton_steps: At most that many evaluations of L-BFGS with a line search.
@@ -37,6 +39,7 @@ class Recipe:
     hidden: int = 32
     weight_decay: float = 5e-4
     epochs: int = 30
+    kept_epochs: tuple[int, ...] = (3, 8, 15, 22, 28)
     batch_size: int = 64
     learning_rate: float = 0.1
     quasi_newton_steps: int = 90
@@ -93,21 +96,54 @@ class Training:
         model.requires_grad_(requires_grad=True).eval()
         model.zero_grad()
 
-    def _mini_batches(self, model: nn.Module) -> None:
-        n, recipe = len(self.labels), self.recipe
-        # this weight decay adds weight_decay * theta, the gradient of R, to every step
-        optimiser = torch.optim.SGD(
-            model.parameters(), recipe.learning_rate, momentum=MOMENTUM, weight_decay=recipe.weight_decay
-        )
-        steps = recipe.epochs * -(-n // recipe.batch_size)
-        schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, recipe.learning_rate, total_steps=steps)
+    def moments(self, model: nn.Module) -> list[dict[str, Tensor]]:
+        """Train in place by mini-batches alone; the state dicts after the epochs that are to be kept."""
+        found: list[dict[str, Tensor]] = []
+
+        def keep(epoch: int) -> None:
+            if epoch in self.recipe.kept_epochs:
+                found.append({name: value.detach().clone() for name, value in model.state_dict().items()})
+
+        self._mini_batches(model.train(), keep)
+        return found
+
+    def rates(self) -> list[float]:
+        """How far one gradient takes the network in the end, after the same epochs: rate over ``1 - momentum``."""
+        optimiser, schedule = self._optimiser([torch.zeros(1, requires_grad=True)])
+        found: list[float] = []
+        for epoch in range(1, self.recipe.epochs + 1):
+            for _ in range(self._steps):
+                optimiser.step()
+                schedule.step()
+            if epoch in self.recipe.kept_epochs:
+                (now,) = optimiser.param_groups
+                found.append(now["lr"] / (1 - now["momentum"]))
+        return found
+
+    @property
+    def _steps(self) -> int:
+        """Of an epoch."""
+        return -(-len(self.labels) // self.recipe.batch_size)
+
+    def _optimiser(self, parameters: Iterable[Tensor]) -> tuple[torch.optim.SGD, torch.optim.lr_scheduler.OneCycleLR]:
+        """With its schedule; this weight decay adds weight_decay * theta, the gradient of R, to every step."""
+        recipe = self.recipe
+        rate, decay = recipe.learning_rate, recipe.weight_decay
+        optimiser = torch.optim.SGD(parameters, rate, momentum=MOMENTUM, weight_decay=decay)
+        total = recipe.epochs * self._steps
+        return optimiser, torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, total_steps=total)
+
+    def _mini_batches(self, model: nn.Module, after: Callable[[int], None] = lambda epoch: None) -> None:
+        """``after`` is told the number of each epoch that ends, from 1."""
+        optimiser, schedule = self._optimiser(model.parameters())
         generator = torch.Generator().manual_seed(self.seed)
-        for _ in range(recipe.epochs):
-            for rows in torch.split(torch.randperm(n, generator=generator), recipe.batch_size):
+        for epoch in range(1, self.recipe.epochs + 1):
+            for rows in torch.split(torch.randperm(len(self.labels), generator=generator), self.recipe.batch_size):
                 optimiser.zero_grad()
                 (self._loss(model, rows) / len(rows)).backward()  # type: ignore[no-untyped-call]
                 optimiser.step()
                 schedule.step()
+            after(epoch)
 
     def _quasi_newton_steps(self, model: nn.Module) -> None:
         optimiser = torch.optim.LBFGS(

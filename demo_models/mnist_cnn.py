@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from functools import cache
 
 import torch
 from torch import Tensor, nn
@@ -10,7 +11,8 @@ from torch import Tensor, nn
 from demo_models import convolutional
 from demo_models.convolutional import Recipe, Training, network
 from demo_models.heads import Rows, one_thread, split_rows, stacked
-from demo_models.kept import recipe_hash, trained_once
+from demo_models.kept import made_once, recipe_hash, trained_once
+from influence_core.checkpoint import Checkpoint, State
 from influence_core.errors import ProjectError
 from influence_core.project import Dataset, Project
 from influence_core.task import ClassificationTask
@@ -52,6 +54,7 @@ def load() -> Project:
         train_keys=[f"digit {row:04d}" for row in train],
         test_keys=[f"digit {row:04d}" for row in test],
         fit=fit,
+        checkpoints=_checkpoints(train_rows),
     )
 
 
@@ -69,10 +72,35 @@ def fit(dataset: Dataset, weights: Tensor, seed: int) -> nn.Module:
 
 def _trained(rows: Rows) -> nn.Module:
     """The fit with all weights one, trained once on a machine."""
-    words = (inspect.getsource(convolutional), repr(RECIPE), str(SEED))
-    name = f"mnist-cnn-{recipe_hash(words, (rows.inputs, rows.labels))}"
     model = network(RECIPE, SIDE, SEED)
-    return trained_once(name, model, lambda: fit(rows, torch.ones(len(rows)), SEED))
+    return trained_once(_named("mnist-cnn", rows), model, lambda: fit(rows, torch.ones(len(rows)), SEED))
+
+
+def _checkpoints(rows: Rows) -> list[Checkpoint]:
+    """The network after some of the epochs; whoever loads the first one trains these epochs, once on a machine."""
+
+    @cache
+    def states() -> list[State]:
+        like = network(RECIPE, SIDE, SEED).state_dict()
+        expected = {f"{i}.{name}": value for i in range(len(rates)) for name, value in like.items()}
+        kept = made_once(_named("mnist-cnn-moments", rows), expected, lambda: _moments(training))
+        return [{name: kept[f"{i}.{name}"] for name in like} for i in range(len(rates))]
+
+    training = Training(RECIPE, rows.inputs, rows.labels, torch.ones(len(rows)), SEED)
+    rates = training.rates()
+    return [Checkpoint(rate, lambda i=i: states()[i]) for i, rate in enumerate(rates)]  # type: ignore[misc]
+
+
+def _moments(training: Training) -> dict[str, Tensor]:
+    with one_thread():
+        found = training.moments(network(RECIPE, SIDE, SEED))
+    return {f"{i}.{name}": value for i, state in enumerate(found) for name, value in state.items()}
+
+
+def _named(what: str, rows: Rows) -> str:
+    """A file's name with the hash of all that decides its content."""
+    words = (inspect.getsource(convolutional), repr(RECIPE), str(SEED))
+    return f"{what}-{recipe_hash(words, (rows.inputs, rows.labels))}"
 
 
 def _read_digits() -> tuple[Tensor, Tensor]:

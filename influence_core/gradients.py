@@ -152,12 +152,12 @@ class FunctionalModel:
 
     def penalty_hessian_products(self, directions: Tensor) -> Tensor:
         """Hessian of the regulariser times each column, shape ``(p, k)`` to ``(p, k)``."""
-        if self._penalty_diagonal is not None:
-            return self._penalty_diagonal * directions
+        if self.penalty_diagonal is not None:
+            return self.penalty_diagonal * directions
         return self._penalty_products(directions)
 
     @cached_property
-    def _penalty_diagonal(self) -> Tensor | None:
+    def penalty_diagonal(self) -> Tensor | None:
         """The regulariser's Hessian, shape ``(p, 1)``, if it is diagonal: L2 is, and then a product costs nothing."""
         probe = torch.randn(self.vector.size, 1, dtype=self.dtype, generator=torch.Generator().manual_seed(0))
         diagonal = self._penalty_products(torch.ones_like(probe))

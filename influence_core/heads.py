@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -11,6 +12,7 @@ from influence_core.gradients import FunctionalModel
 from influence_core.predictions import Predictions, predict
 from influence_core.project import Project, Split
 from influence_core.removal.head_fit import HeadProblem, HeadTask, as_numbers, output_basis, ridge_of
+from influence_core.rows import OutputRows
 from influence_core.task import ClassificationTask, MultiLabelTask, RegressionTask
 
 READY_MADE = (ClassificationTask, MultiLabelTask, RegressionTask)  # a subclass may have another loss or regulariser
@@ -48,6 +50,11 @@ class Head:
         whole = coefficients if len(coefficients) == self.layer.out_features else self.basis @ coefficients
         prefix = f"{self.called}." if self.called else ""
         return {f"{prefix}weight": whole[:, : self.layer.in_features], f"{prefix}bias": whole[:, -1]}
+
+    def rows(self, model: FunctionalModel, project: Project, test_ids: Sequence[int]) -> OutputRows:
+        """Test predictions with their inputs and the basis: enough to ask any target of them."""
+        seen = self.read(model, project, "test", list(test_ids))
+        return OutputRows(seen.outputs, seen.labels, seen.inputs, self.basis)
 
     def problem(self, inputs: Tensor, labels: Tensor, row_weights: Tensor | None = None) -> HeadProblem:
         """The training objective of this head."""

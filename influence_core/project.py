@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves, tree_map
 from torch.utils.data import default_collate
 
+from influence_core.checkpoint import Checkpoint
 from influence_core.errors import ProjectError
 from influence_core.task import Batch, Task
 from influence_core.views import View
@@ -58,6 +59,7 @@ class Project:
         attributed: Glob patterns of the parameters that are attributed; empty means all that require a gradient.
         test_first: Test ids that are solved and listed first; by default the wrong ones by loss.
         notes: Sentences on how far to trust it, such as what was done to the model; shown beside every score.
+        checkpoints: Moments of the training, in order, for the method ``tracin``.
     """
 
     name: str
@@ -77,6 +79,7 @@ class Project:
     attributed: tuple[str, ...] = ()
     test_first: Sequence[int] = ()
     notes: Sequence[str] = ()
+    checkpoints: Sequence[Checkpoint] = ()
 
     def split(self, name: Split) -> Dataset:
         """The train or the test data set."""

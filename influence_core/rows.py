@@ -6,7 +6,7 @@ A linear head keeps its inputs and residuals (``n d + n k`` numbers), any other 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import torch
@@ -107,19 +107,20 @@ class OutputRows:
         outputs: Raw outputs, shape ``(m, c)``.
         labels: True labels, shape ``(m,)``.
         jacobian: Derivative of the outputs by the parameters, shape ``(m, c, p)``; or, of a linear head,
-            its inputs, shape ``(m, d)``.
+            its inputs, shape ``(m, d)``; or, of a method that works in a subspace, its coordinates there.
         basis: Output basis of a linear head, shape ``(c, k)``; empty for any other model.
+        gram: ``J J^T`` of the whole Jacobian, shape ``(m, c, c)``, where ``jacobian`` is of a subspace; else empty.
     """
 
     outputs: Tensor
     labels: Tensor
     jacobian: Tensor
     basis: Tensor
+    gram: Tensor = field(default_factory=lambda: torch.empty(0))
 
     def gradients(self, task: Task, target: Target) -> Tensor:
         """Gradient of each measurement as a column, shape ``(p, m)``."""
-        outputs = self.outputs.double()
-        moved: Tensor = torch.func.grad(lambda z: task.measurements(z, (None, self.labels), target).sum())(outputs)
+        moved = self._slopes(task, target)
         if self.basis.numel():
             inputs = self.jacobian.double()
             return ((moved @ self.basis.double())[:, :, None] * inputs[:, None, :]).flatten(1).mT
@@ -150,9 +151,26 @@ class OutputRows:
         repeated = labels.repeat(outputs.shape[:-2].numel(), *[1] * (labels.dim() - 1))
         return task.measurements(flat, (None, repeated), target).view(outputs.shape[:-1])
 
+    def outside(self, task: Task, target: Target) -> Tensor | None:
+        """Share of each measurement gradient's squared length outside the subspace, 0 to 1, shape ``(m,)``."""
+        if not self.gram.numel():
+            return None
+        moved = self._slopes(task, target)
+        whole = torch.einsum("mc,mcd,md->m", moved, self.gram.double(), moved).clamp_min(1e-300)
+        return (1 - self.gradients(task, target).square().sum(dim=0) / whole).clamp(0, 1)
+
+    def _slopes(self, task: Task, target: Target) -> Tensor:
+        """Derivative of each measurement by the outputs, shape ``(m, c)``."""
+        moved: Tensor = torch.func.grad(lambda z: task.measurements(z, (None, self.labels), target).sum())(
+            self.outputs.double()
+        )
+        return moved
+
     def tensors(self) -> dict[str, Tensor]:
         """For a file."""
+        gram = {"gram": self.gram} if self.gram.numel() else {}
         return {
+            **gram,
             "outputs": self.outputs,
             "labels": self.labels,
             "jacobian": self.jacobian,

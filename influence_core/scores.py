@@ -73,6 +73,9 @@ class InfluenceScores:
         damping: The damping that was added to the curvature.
         residual: Largest relative residual of the solves on the full data.
         solves: How each row was solved, by an iterative method; empty for a direct one.
+        outside: Share of the test gradient's squared length that the method left out, 0 to 1, the largest over the
+            rows; None where it leaves nothing out.
+        is_first: Whether this is an approximate answer at once, to be replaced by one that is solved.
     """
 
     values: Tensor
@@ -83,13 +86,17 @@ class InfluenceScores:
     damping: float
     residual: float
     solves: tuple[SolveReport, ...] = ()
+    outside: float | None = None
+    is_first: bool = False
 
     @property
     def converged(self) -> bool:
         """Whether every row is solved as exactly as was asked for; what is not must not be ranked."""
         if not bool(self.values.isfinite().all()):
             return False
-        return all(solve.converged for solve in self.solves) if self.solves else self.residual <= DIRECT
+        if self.solves:
+            return all(solve.converged for solve in self.solves)
+        return self.is_first or self.residual <= DIRECT
 
     @property
     def n_train(self) -> int:
@@ -150,12 +157,14 @@ class Words:
         negative: What a negative score does.
         meaning: One sentence that says what positive means.
         measured: The measurement, such as ``loss of 7``.
+        is_neutral: Whether the words judge nothing, as those of a ranking that says no more than ``similar``.
     """
 
     positive: str
     negative: str
     meaning: str
     measured: str
+    is_neutral: bool = False
 
 
 def words(target: Target, kind: str, names: Sequence[str] = (), *, label: float = 0, prediction: float = 0) -> Words:

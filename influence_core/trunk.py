@@ -23,7 +23,8 @@ from influence_core.task import Batch
 
 SAMPLE = 4  # rows on which the trunk is looked for
 ROWS = 64  # a pass of the trunk takes at once
-ROUNDING = {torch.float64: 1e-11, torch.float32: 1e-5}  # relative, between batches of different size
+# Relative, between batches of different size
+ROUNDING = {torch.float64: 1e-11, torch.float32: 1e-5, torch.bfloat16: 2e-2}
 
 
 def with_trunk(model: FunctionalModel, dataset: Dataset) -> tuple[FunctionalModel, Dataset]:

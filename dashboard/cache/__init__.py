@@ -23,12 +23,14 @@ from dashboard.cache.named_slices import (
 from dashboard.cache.scores import (
     SOLVING,
     cards,
+    chosen_rank,
     command_for_another_run,
     command_for_closer_run,
     comparison,
     distribution,
     explanation,
     flags,
+    ranks,
     reach,
     run_names,
     trust,
@@ -85,6 +87,8 @@ from dashboard.services.performance import MOST_CLASSES, confused_pairs
 from dashboard.services.ranking import as_csv as ranking_csv
 from dashboard.services.ranking import group_sentence
 from dashboard.services.ranking import table as ranking_table
+from dashboard.services.ranks import EFFECT, Rank
+from dashboard.services.ranks import explained as rank_explained
 from dashboard.services.refit import MOST as MOST_REMOVED
 from dashboard.services.refit import RefitResult
 from dashboard.services.runs import setting
@@ -105,6 +109,7 @@ from dashboard.services.wording import count, number, percent, plain, signed, ti
 
 __all__ = [
     "COLUMNS_SHOWN",
+    "EFFECT",
     "JOBS",
     "LARGEST",
     "MOST_CLASSES",
@@ -126,6 +131,7 @@ __all__ = [
     "Harm",
     "NotSolvedError",
     "Order",
+    "Rank",
     "Reach",
     "RefitResult",
     "Rows",
@@ -142,6 +148,7 @@ __all__ = [
     "cards",
     "checked_name",
     "choices",
+    "chosen_rank",
     "classes",
     "code",
     "column_names",
@@ -193,8 +200,10 @@ __all__ = [
     "prepared",
     "project",
     "proposed",
+    "rank_explained",
     "ranking_csv",
     "ranking_table",
+    "ranks",
     "reach",
     "redefine_slice",
     "refit",

@@ -16,12 +16,14 @@ from dashboard.services import (
     runs,
     training,
 )
+from dashboard.services import ranks as rank_service
 from dashboard.services import trust as trust_service
 from dashboard.services.cards import Card
 from dashboard.services.compare import Comparison
 from dashboard.services.distribution import Distribution
 from dashboard.services.influence import Explanation
 from dashboard.services.opened import Folder
+from dashboard.services.ranks import Rank
 from dashboard.services.targets import parse
 from dashboard.services.training import Reach
 from dashboard.services.trust import Trust
@@ -31,12 +33,23 @@ SOLVING = Turns()
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)
-def explanation(folder: Folder, run_id: str, test_id: int, target: str) -> Explanation:
-    """The scores of one prediction."""
+def explanation(folder: Folder, run_id: str, test_id: int, target: str, rank: Rank = "effect") -> Explanation:
+    """The scores of one prediction, ranked."""
     opened = workspace(folder)
     run, wanted = opened.run(run_id), parse(target, opened.manifest.kind, len(opened.manifest.names))
     with SOLVING if influence.is_computed(run, wanted) else nullcontext():
-        return influence.explain(opened, run, test_id, wanted)
+        return influence.explain(run, test_id, wanted, rank)
+
+
+@st.cache_data(max_entries=16, show_spinner=False)
+def ranks(folder: Folder, run_id: str) -> list[Rank]:
+    """What a run's training examples can be ranked by."""
+    return rank_service.offered(workspace(folder).run(run_id))
+
+
+def chosen_rank(folder: Folder, run_id: str, wanted: str) -> Rank:
+    """The ranking that a link asks for, as far as the run can make it."""
+    return next((rank for rank in ranks(folder, run_id) if rank == wanted), rank_service.EFFECT)
 
 
 def trust(folder: Folder, run_id: str, shown: Explanation | None = None) -> Trust:
@@ -55,8 +68,8 @@ def flags(folder: Folder, run_id: str) -> dict[int, str]:
 
 
 @st.cache_data(max_entries=16, show_spinner=False)
-def cards(folder: Folder, run_id: str, asked: tuple[int, str], side: str, shown: tuple[int, int]) -> list[Card]:
-    """Example cards of one side of a prediction; ``asked`` is test id and target, ``shown`` a range of ranks."""
+def cards(folder: Folder, run_id: str, asked: tuple[int, str, Rank], side: str, shown: tuple[int, int]) -> list[Card]:
+    """Example cards of one side; ``asked`` is test id, target and ranking, ``shown`` a range of ranks."""
     found = explanation(folder, run_id, *asked)
     ids = found.ranked[side][slice(*shown)].tolist()
     return card_service.score_cards(workspace(folder), found, side, ids, flags(folder, run_id))

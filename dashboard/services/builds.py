@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
-from typing import Any
 
 import demo_models
-from dashboard.services import projects
+from dashboard.services import methods, projects
 from dashboard.services.demos import DemoFolder
 from dashboard.services.inventory import check_files
 from dashboard.services.records.database import FILE as RECORDS
-from influence_core.errors import MethodError, WorkspaceError
-from influence_core.methods import METHODS, Exact, Method, Newton, auto
+from influence_core.errors import WorkspaceError
+from influence_core.methods import Method
 from influence_core.project import Project
 from influence_core.store import Manifest, Progress, Workspace, build
 from influence_core.store.describe import fingerprint
@@ -36,30 +35,22 @@ class Order:
     Attributes:
         project: A demo's name or ``file.py[:attribute]``.
         method: Name of a method, or ``auto``.
-        settings: Hyperparameters that differ from the method's own; those that are None do not.
+        settings: What differs from the method's own settings, as it would be typed.
         test_limit: Solve at most that many test predictions.
     """
 
     project: str
     method: str = "auto"
-    settings: Mapping[str, Any] = field(default_factory=dict)
+    settings: Mapping[str, str] = field(default_factory=dict)
     test_limit: int | None = None
 
     def chosen_method(self, project: Project) -> Method:
         """The method; ``auto`` takes the one that serves the model.
 
         Raises:
-            MethodError: If the method has no such hyperparameter.
+            MethodError: If the method has no such setting, or no such value of it.
         """
-        chosen: Any = auto(project) if self.method == "auto" else METHODS[self.method]()
-        given = {name: value for name, value in self.settings.items() if value is not None}
-        known = {one.name for one in fields(chosen)}
-        unknown = [name for name in given if name not in known]
-        if unknown:
-            msg = f"The method {chosen.name} has no {unknown[0]}; leave out --{unknown[0]}, or choose another --method."
-            raise MethodError(msg)
-        method: Method = replace(chosen, **given)
-        return method
+        return methods.chosen(self.method, self.settings, project)
 
 
 def build_order(order: Order, folder: Path, progress: Report) -> Workspace:
@@ -68,10 +59,11 @@ def build_order(order: Order, folder: Path, progress: Report) -> Workspace:
     Raises:
         InfluenceError: If the project, the method or the folder cannot be used; what is done is kept.
     """
+    methods.check(order.method, order.settings)
     project = projects.loaded(order.project, progress)
     reference = _reference(order.project, folder)
     method = order.chosen_method(project)
-    limit = order.test_limit or (None if method.name in (Exact.name, Newton.name) else SOLVED_FIRST)
+    limit = order.test_limit or (SOLVED_FIRST if method.is_one_by_one else None)
     return build(project, folder, method, test_limit=limit, progress=progress, project_ref=reference)
 
 

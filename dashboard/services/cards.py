@@ -71,7 +71,7 @@ def score_cards(
     """
     test = workspace.test[explanation.test_id]
     ranks = {int(train_id): rank for rank, train_id in enumerate(explanation.ranked[side].tolist(), start=1)}
-    largest = float(abs(explanation.values[explanation.ranked[side][0]])) if ranks else 1.0
+    largest = float(abs(explanation.numbers[explanation.ranked[side][0]])) if ranks else 1.0
     names = workspace.manifest.class_names
     whole = side_names(explanation.words, explanation.target)[0 if side == "positive" else 1]
     cards: list[Card] = []
@@ -88,13 +88,20 @@ def score_cards(
                 same=same,
                 rank=f"{ranks[int(train_id)]} of {len(ranks):,}",
                 share=f"{percent(explanation.share(int(train_id)))} of {whole}",
-                width=SIGNS[side] * value / largest,
-                score=signed(value, explanation.unit),
+                width=SIGNS[side] * float(explanation.numbers[train_id]) / largest,
+                score=signed(value, explanation.unit) + _ranked_by(explanation, int(train_id)),
                 flag=flags.get(int(train_id), ""),
                 **face(example, test, workspace),
             )
         )
     return cards
+
+
+def _ranked_by(explanation: Explanation, train_id: int) -> str:
+    """The number that a card is ranked by, where that is not its score."""
+    if explanation.rank == "effect":
+        return ""
+    return f" · {explanation.rank} {signed(float(explanation.numbers[train_id]), '').strip()}"
 
 
 def plain_card(workspace: Workspace, split: str, example: Example, badge: str, note: str) -> Card:

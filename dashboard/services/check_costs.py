@@ -14,7 +14,7 @@ from influence_core.gradients import FunctionalModel
 from influence_core.memory import check_memory, free_bytes, needed_bytes
 from influence_core.methods import Exact, Lissa, auto
 from influence_core.methods.exact import LARGEST
-from influence_core.methods.iterative import PRODUCTS
+from influence_core.methods.iterative_attributor import PRODUCTS
 from influence_core.solvers.base import refuse
 from influence_core.solvers.lanczos import ends
 from influence_core.trunk import with_trunk
@@ -47,7 +47,7 @@ def findings(trial: Trial) -> Iterator[Finding]:
             yield found
     yield Finding("ok", "exact", _exact(trial, speed))
     yield Finding("ok", "lissa, cg", _iterative(trial, speed))
-    yield _refits(trial, is_exact=isinstance(chosen, Exact))
+    yield _refits(trial)
 
 
 def _coverage(model: FunctionalModel) -> Finding:
@@ -66,11 +66,11 @@ def _taken(trial: Trial, name: str) -> str:
     return f"{size}: {small} {name}."
 
 
-def _refits(trial: Trial, *, is_exact: bool) -> Finding:
+def _refits(trial: Trial) -> Finding:
     if trial.head is None:
         said = "More than one linear layer is attributed, so a build does not check its scores by refits: not checked."
-    elif not is_exact:
-        said = "The model is one linear layer, but only the exact method is checked by refits in a build: not checked."
+    elif trial.model.vector.size > LARGEST:
+        said = f"A head of more than {LARGEST:,} parameters is not refitted in a build: not checked."
     elif trial.project.fit is None:
         said = "A build checks its scores by 24 refits of the layer; Project(fit=...) allows more in the dashboard."
     else:

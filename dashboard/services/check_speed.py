@@ -15,7 +15,7 @@ from influence_core.curvature.dense import COLUMNS, ROWS
 from influence_core.gradients import FunctionalModel
 from influence_core.memory import DIRECTIONS
 from influence_core.methods import Lissa
-from influence_core.methods.iterative import PRODUCTS
+from influence_core.methods.iterative_attributor import PRODUCTS
 from influence_core.predictions import predict
 from influence_core.project import Dataset, read_row
 from influence_core.task import Batch

@@ -120,7 +120,8 @@ def _strongest(shown: Explanation) -> tuple[str, str]:
 def first_rank(shown: Explanation) -> str:
     """What rank 1 means."""
     positive = plain(shown.words.positive)
-    return f"1 = most {positive}" if shown.target.is_true_loss else f"1 = {positive} most"
+    is_quality = shown.target.is_true_loss or shown.words.is_neutral
+    return f"1 = most {positive}" if is_quality else f"1 = {positive} most"
 
 
 def drawn(found: Comparison, marked: Sequence[int]) -> np.ndarray:

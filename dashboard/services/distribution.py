@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dashboard.services.influence import Explanation
+from dashboard.services.influence import Explanation, sizes_of
 from dashboard.services.wording import class_name
 
 BINS_A_SIDE = 18
@@ -109,7 +109,7 @@ def within(explanation: Explanation, low: float, high: float) -> np.ndarray:
 
 def cumulative(explanation: Explanation, side: str, points: int = 200) -> tuple[np.ndarray, np.ndarray]:
     """How much of one side's influence its strongest k examples carry: k and share, thinned to some points."""
-    sizes = np.abs(explanation.values[explanation.ranked[side]])
+    sizes = sizes_of(explanation, side)
     if not len(sizes):
         return np.array([]), np.array([])
     shares = np.cumsum(sizes) / sizes.sum()

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from dashboard.services import first_order
@@ -12,7 +12,8 @@ from dashboard.services.named import find_class, find_test
 from dashboard.services.trust import ICONS, trust
 from dashboard.services.trust import stalled as why_stalled
 from dashboard.services.wording import number, percent
-from influence_core.scores import InfluenceScores, Ranked, Words, words
+from influence_core.rankings import Rank
+from influence_core.scores import InfluenceScores, Ranked, Words
 from influence_core.store import Example, Manifest, Run, Workspace
 from influence_core.target import Measure, Target
 
@@ -30,6 +31,7 @@ class Question:
         measure: ``loss``, ``logit``, ``margin`` or ``value``.
         damping: Added to the curvature; the run's own if absent.
         top: Longest length of each list.
+        rank: What examples are ranked by.
     """
 
     test: str
@@ -38,17 +40,19 @@ class Question:
     measure: str = "loss"
     damping: float | None = None
     top: int = 10
+    rank: Rank = "effect"
 
 
 @dataclass(frozen=True)
 class Row:
-    """One training example of a ranking; ``rank`` counts from 1 within its list."""
+    """One training example of a ranking; ``rank`` counts from 1 within its list, by ``ranking``."""
 
     train_id: int
     key: str
     score: float
     label: Label
     rank: int
+    ranking: float
 
 
 @dataclass(frozen=True)
@@ -69,8 +73,12 @@ class Answer:
         n_train: Number of training examples.
         residual: Relative residual of the solve; None if it is not a number.
         validated: Whether refits agreed with these very scores: the stored target and damping.
-        helpful: Most positive first.
-        harmful: Most negative first.
+        predicts_refit: Whether the scores are predicted changes by a refit; those of a baseline are not.
+        positive: What a positive score is called, such as ``helpful`` or ``similar``.
+        negative: What a negative score is called.
+        ranked_by: ``effect``: the score itself; or what ``influence_core.rankings`` makes of it.
+        helpful: Positive scores, the highest ranked first.
+        harmful: Negative scores, the highest ranked first.
     """
 
     test_id: int
@@ -86,6 +94,10 @@ class Answer:
     n_train: int
     residual: float | None
     validated: bool
+    predicts_refit: bool
+    positive: str
+    negative: str
+    ranked_by: str
     helpful: list[Row]
     harmful: list[Row]
 
@@ -96,7 +108,7 @@ class Explained:
 
     Attributes:
         answer: The object.
-        words: How its lists are called.
+        words: How the signs are called.
         trust: One line.
         totals: Sum of all positive and of all negative scores, both as positive numbers.
         off: Training id -> how far its first-order scores are off, such as ``12 % too small``, where that is known.
@@ -117,6 +129,7 @@ def explain(workspace: Workspace, question: Question) -> Explained:
         NotSolvedError: If the prediction is not solved.
         TargetError: If the target cannot be measured.
         CurvatureError: If the damping leaves the curvature indefinite.
+        MethodError: If the run does not know what that ranking divides by.
     """
     run, manifest = workspace.run(question.run), workspace.manifest
     example = workspace.test[find_test(workspace, question.test)]
@@ -125,17 +138,20 @@ def explain(workspace: Workspace, question: Question) -> Explained:
     values = found.of(example.id).double()
     stalled = not found.converged
     stored = target == run.target and found.damping == run.damping
-    top = 0 if stalled else question.top  # a solver that stalled has no ranking to show
-    ids = [found.top(example.id, top), found.bottom(example.id, top)]
-    helpful, harmful = (_rows(workspace, ranked) for ranked in ids)
+    said = run.words(example.id, target)
+    helpful, harmful = ([], []) if stalled else _sides(workspace, run, found, question)  # no order without an answer
     answer = Answer(
         **_asked(example, found, manifest),
         run=run.id,
+        residual=found.residual if run.reading is None and math.isfinite(found.residual) else None,
+        predicts_refit=run.reading is None,
+        positive=said.positive,
+        negative=said.negative,
+        ranked_by=question.rank,
         validated=stored and not stalled and run.check is not None and run.check.state == "checked",
         helpful=helpful,
         harmful=harmful,
     )
-    said = words(target, manifest.kind, manifest.names, label=example.label, prediction=example.prediction)
     totals = (float(values.clamp_min(0).sum()), float(-values.clamp_max(0).sum()))
     off = {r.train_id: first_order.off(run, r.train_id) for r in (*helpful, *harmful)} if stored else {}
     return Explained(answer, said, _trust(run, found, stalled=stalled, stored=stored), totals, off)
@@ -165,14 +181,23 @@ def _asked(example: Example, found: InfluenceScores, manifest: Manifest) -> dict
         "damping": found.damping,
         "unit": found.unit,
         "n_train": found.n_train,
-        "residual": found.residual if math.isfinite(found.residual) else None,
     }
 
 
-def _rows(workspace: Workspace, ranked: Iterable[Ranked]) -> list[Row]:
+def _sides(workspace: Workspace, run: Run, found: InfluenceScores, question: Question) -> tuple[list[Row], list[Row]]:
+    """Both lists."""
+    (test_id,) = found.test_ids
+    values = found.of(test_id).tolist()
+    ordered = replace(found, values=run.numbers(found, test_id, question.rank)[None])
     frame, names = workspace.train.frame(), workspace.manifest.class_names
     keys, labels = frame["key"], frame.get("label_text", frame["label"])
-    return [Row(r.train_id, str(keys[r.train_id]), r.score, _label(labels[r.train_id], names), r.rank) for r in ranked]
+
+    def row(one: Ranked) -> Row:
+        i = one.train_id
+        return Row(i, str(keys[i]), values[i], _label(labels[i], names), one.rank, one.score)
+
+    top, bottom = ordered.top(test_id, question.top), ordered.bottom(test_id, question.top)
+    return [row(one) for one in top], [row(one) for one in bottom]
 
 
 def _label(value: Any, class_names: Sequence[str]) -> Label:
@@ -185,6 +210,8 @@ def _label(value: Any, class_names: Sequence[str]) -> Label:
 
 def _trust(run: Run, found: InfluenceScores, *, stalled: bool, stored: bool) -> str:
     overall = trust(run)
+    if run.reading is not None:
+        return f"{overall.icon} {overall.state}: {overall.sentence} ({', '.join(overall.facts)})"
     state, sentence = overall.state, overall.sentence
     if stalled:
         state = "do not rely"

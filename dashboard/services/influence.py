@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from dashboard.services.wording import side_names
-from influence_core.scores import Words, words
-from influence_core.store import Run, Workspace
+from influence_core.rankings import Rank
+from influence_core.scores import Words
+from influence_core.store import Run
 from influence_core.target import Target
 
 SIGNS = {"positive": 1, "negative": -1}
@@ -24,13 +25,15 @@ class Explanation:
         words: How the signs are called.
         unit: Of the scores.
         values: One score a training example, float64.
-        ranked: Side (``positive`` or ``negative``) -> training ids, strongest first.
+        ranked: Side (``positive`` or ``negative``) -> training ids, strongest first by ``numbers``.
         residual: Relative residual of the solve.
         is_stalled: Whether the solve did not reach an answer, so that a ranking would mislead.
         solved: How it was solved, in words; empty for a direct method.
         advice: What to change about a solve that did not reach an answer; empty if it did.
         damping: What was added to the curvature.
         method: Name of the method.
+        rank: What examples are ranked by.
+        numbers: What that gives, one a training example, in the sign of its score; the scores where it is the effect.
     """
 
     test_id: int
@@ -42,6 +45,8 @@ class Explanation:
     residual: float
     damping: float
     method: str
+    numbers: np.ndarray
+    rank: Rank = "effect"
     is_stalled: bool = False
     solved: str = ""
     advice: str = ""
@@ -67,42 +72,53 @@ def is_computed(run: Run, target: Target) -> bool:
     return run.answers_any_target and target != run.target
 
 
-def explain(workspace: Workspace, run: Run, test_id: int, target: Target) -> Explanation:
-    """Ask a run for the scores of one prediction."""
+def explain(run: Run, test_id: int, target: Target, rank: Rank = "effect") -> Explanation:
+    """Ask a run for the scores of one prediction.
+
+    Raises:
+        MethodError: If the run does not know what that ranking divides by.
+    """
     found = run.scores(test_id, target)
     values = np.asarray(found.of(test_id).double().numpy())
-    example = workspace.test[test_id]
-    manifest = workspace.manifest
-    said = words(target, manifest.kind, manifest.names, label=example.label, prediction=example.prediction)
-    order = np.argsort(-values, kind="stable")
-    reverse = np.argsort(values, kind="stable")
+    numbers = np.asarray(run.numbers(found, test_id, rank).double().numpy())
+    order = np.argsort(-numbers, kind="stable")
+    reverse = np.argsort(numbers, kind="stable")
     solve = found.solves[0] if found.solves else None
     return Explanation(
         test_id=test_id,
         target=target,
-        words=said,
+        words=run.words(test_id, target),
         unit=found.unit,
         values=values,
         ranked={"positive": order[values[order] > 0], "negative": reverse[values[reverse] < 0]},
         residual=found.residual,
         damping=found.damping,
         method=found.method,
+        numbers=numbers,
+        rank=rank,
         is_stalled=not found.converged,
         solved=solve.sentence if solve else "",
         advice=solve.advice if solve else "",
     )
 
 
+def sizes_of(explanation: Explanation, side: str) -> np.ndarray:
+    """Sizes of the scores of one side, the largest first, whatever the examples are ranked by."""
+    return np.sort(np.abs(explanation.values[explanation.ranked[side]]))[::-1]
+
+
 def carriers_of_half(explanation: Explanation, side: str) -> int:
     """How many of the strongest examples carry half of one side's influence."""
-    sizes = np.abs(explanation.values[explanation.ranked[side]])
+    sizes = sizes_of(explanation, side)
     if not len(sizes):
         return 0
     return int(np.searchsorted(np.cumsum(sizes), 0.5 * sizes.sum()) + 1)
 
 
 def sentence(explanation: Explanation) -> str:
-    """The headline: how concentrated the influence is."""
+    """The headline: how concentrated the influence is; of numbers that judge nothing, how many there are of each."""
+    if explanation.words.is_neutral:
+        return _counted(explanation)
     helpful, harmful = side_names(explanation.words, explanation.target)
     few, rest = carriers_of_half(explanation, "negative"), carriers_of_half(explanation, "positive")
     n = explanation.n_train
@@ -113,3 +129,9 @@ def sentence(explanation: Explanation) -> str:
     carry = "carries" if few == 1 else "carry"
     first = f"{few:,} of {n:,} training examples {carry} half of the {harmful}"
     return f"{first}; {rest:,} {'carries' if rest == 1 else 'carry'} half of the {helpful}." if rest else f"{first}."
+
+
+def _counted(explanation: Explanation) -> str:
+    sides = ((explanation.words.positive, "positive"), (explanation.words.negative, "negative"))
+    parts = [f"{len(explanation.ranked[side]):,} {word}" for word, side in sides]
+    return f"Of {explanation.n_train:,} training examples: {', '.join(parts)}."

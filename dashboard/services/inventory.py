@@ -1,8 +1,7 @@
-"""What a workspace holds, and which methods there are."""
+"""What a workspace holds."""
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -17,7 +16,6 @@ from dashboard.services.named import listed
 from dashboard.services.wording import count as counted
 from dashboard.services.wording import number, percent, plain
 from influence_core.errors import WorkspaceError
-from influence_core.methods import METHODS, Method
 from influence_core.store import Progress, Run, Workspace
 from influence_core.store.files import SUMS, check_sum
 
@@ -125,21 +123,3 @@ def _run_cells(run: Run) -> list[str]:
         f"{len(run.solved):,} of {run.manifest.n_test:,}",
         percent(run.report.coverage),
     ]
-
-
-def methods_as_json() -> str:
-    """The menu: name, title, cost and limits of each method."""
-    return json.dumps([_menu_line(kind) for kind in METHODS.values()], indent=2)
-
-
-def methods_as_table() -> Table:
-    """The menu for a terminal."""
-    lines = [_menu_line(kind) for kind in METHODS.values()]
-    table = Table(*lines[0])
-    for line in lines:
-        table.add_row(*(Text(cell) for cell in line.values()))
-    return table
-
-
-def _menu_line(kind: type[Method]) -> dict[str, str]:
-    return {"name": kind.name, "title": kind.title, "cost": kind.cost, "limits": kind.limits}

@@ -16,7 +16,7 @@ def table(
 ) -> pd.DataFrame:
     """One row a training example, the most influential first; only those that are kept, whose ranks are of all."""
     values = explanation.values
-    order = np.argsort(-np.abs(values), kind="stable")
+    order = np.argsort(-np.abs(explanation.numbers), kind="stable")
     said = np.where(values > 0, explanation.words.positive, np.where(values < 0, explanation.words.negative, "none"))
     sums = {1.0: explanation.total("positive"), -1.0: explanation.total("negative"), 0.0: 1.0}
     shares = np.abs(values) / np.array([sums[s] or 1.0 for s in np.sign(values)])
@@ -32,6 +32,8 @@ def table(
             "id": order,
         }
     )
+    if explanation.rank != "effect":
+        whole.insert(5, explanation.rank, explanation.numbers[order])
     return whole if kept is None else whole[kept[order]]
 
 

@@ -40,6 +40,8 @@ class RefitResult:
 def obstacle(workspace: Workspace, run: Run, project: Project | None) -> str:
     """Why a refit is not on offer, and what turns it on; empty if it is."""
     manifest = workspace.manifest
+    if run.reading is not None:
+        return f"The method {run.method} predicts no change, so a refit has nothing to check; choose another run."
     if not run.is_linear_head:
         return "Refitting is quick for a single linear layer only, and this model has more than that."
     if project is None and (manifest.demo or manifest.is_upload):

@@ -10,24 +10,29 @@ import numpy as np
 
 from dashboard.services.answer_forms import safe_cell
 from dashboard.services.wording import count as counted
-from influence_core.scores import unit
+from influence_core.rankings import Rank
 from influence_core.store import Run, Workspace
 from influence_core.store.files import write, write_text
+from influence_core.store.second_rankings import check_rank
 
 ROWS = 128  # test predictions a block; as many as a shard holds
 
 
-def export(workspace: Workspace, run: Run, out: Path, keys: Path | None = None) -> str:
+def export(workspace: Workspace, run: Run, out: Path, keys: Path | None = None, rank: Rank = "effect") -> str:
     """Write float32 scores, shape ``(n_test, n_train)``, NaN where not solved; returns a sentence about them.
+
+    Of another ranking than the effect, the numbers that examples are ranked by are written.
 
     The rows are written one block after the other and not through a memory map: a disk that fills up is then
     an error with a sentence, where a map gets the process killed. ``keys`` is a file for the user's own ids: which
     example each row (test) and each column (train) is.
 
     Raises:
+        MethodError: If the run does not know what that ranking divides by.
         UnwritableWorkspaceError: If the disk is full or the folder cannot be written to.
         DamagedWorkspaceError: If a shard is missing, truncated or altered.
     """
+    check_rank(run, rank)
     n_test, n_train = workspace.manifest.n_test, workspace.manifest.n_train
     header = {"descr": "<f4", "fortran_order": False, "shape": (n_test, n_train)}
 
@@ -35,15 +40,16 @@ def export(workspace: Workspace, run: Run, out: Path, keys: Path | None = None) 
         with temporary.open("wb") as file:
             np.lib.format.write_array_header_1_0(file, header)
             for start in range(0, n_test, ROWS):
-                file.write(run.rows(start, min(start + ROWS, n_test)).astype("<f4", copy=False).tobytes())
+                file.write(run.rows(start, min(start + ROWS, n_test), rank).astype("<f4", copy=False).tobytes())
 
     write(out, content)
     if keys is not None:
         write_text(keys, _keys(workspace))
     missing = n_test - len(run.solved)
-    scale = unit(run.target, workspace.manifest.kind, workspace.manifest.label_unit)
     rows = f"{counted(missing, 'row is', 'rows are')} NaN: not solved yet" if missing else "every row is solved"
-    return f"{out} holds {n_test:,} x {n_train:,} scores in {scale}; {rows}."
+    baseline = "" if run.reading is None else f" {run.reading.sentence}"
+    what = f"scores in {run.unit()}" if rank == "effect" else f"numbers to rank by {rank}"
+    return f"{out} holds {n_test:,} x {n_train:,} {what}; {rows}.{baseline}"
 
 
 def _keys(workspace: Workspace) -> str:

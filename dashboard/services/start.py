@@ -9,7 +9,6 @@ import pandas as pd
 
 from dashboard.services.cards import Card, plain_card
 from dashboard.services.wording import count, number, percent, signed
-from influence_core.scores import unit
 from influence_core.store import Run, Workspace
 
 CARDS = 4
@@ -72,7 +71,9 @@ def surprising(workspace: Workspace, run: Run, frame: pd.DataFrame) -> list[Card
 
 
 def harmful(workspace: Workspace, run: Run, frame: pd.DataFrame) -> Harm:
-    """Add up the harm over the solved wrong predictions."""
+    """Add up the harm over the solved wrong predictions; there is none in numbers that judge nothing."""
+    if run.reading is not None and run.reading.positive:
+        return Harm([], 0)
     solved = set(run.solved.tolist())
     ids = [int(i) for i in wrong_ids(frame, workspace.manifest.kind) if int(i) in solved][:MOST_SOLVED]
     harm, hit = np.zeros(run.n_train), np.zeros(run.n_train, dtype=int)
@@ -82,7 +83,6 @@ def harmful(workspace: Workspace, run: Run, frame: pd.DataFrame) -> Harm:
         hit += values < 0
     worst = [int(i) for i in np.argsort(harm, kind="stable")[:CARDS] if harm[i] < 0]
     one, many = MISTAKES[has_verdicts(workspace.manifest.kind)]
-    measured = unit(run.target, workspace.manifest.kind, workspace.manifest.label_unit)
-    notes = [f"{signed(harm[i], measured)} in all; harms {count(int(hit[i]), one, many)}" for i in worst]
+    notes = [f"{signed(harm[i], run.unit())} in all; harms {count(int(hit[i]), one, many)}" for i in worst]
     cards = [plain_card(workspace, "train", workspace.train[i], "", note) for i, note in zip(worst, notes, strict=True)]
     return Harm(cards, len(ids))

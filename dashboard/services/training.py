@@ -9,7 +9,6 @@ import numpy as np
 from dashboard.services.cards import Card, plain_card
 from dashboard.services.first_order import sentence
 from dashboard.services.wording import number, percent, signed
-from influence_core.scores import unit
 from influence_core.store import Run, Workspace
 
 MOVED = 4
@@ -26,7 +25,7 @@ class Reach:
         n_harmed: How many it harms.
         self_influence: How much it moves its own loss, in words.
         first_order: How far its first-order scores are off, in words; empty where that is not known.
-        verbs: What it does to them: ``helps`` and ``harms``, or ``supports`` and ``opposes``.
+        verbs: What it does to them: ``helps`` and ``harms``, ``supports`` and ``opposes``, or a baseline's own words.
     """
 
     helps: list[Card]
@@ -41,8 +40,7 @@ class Reach:
 def reach(workspace: Workspace, run: Run, train_id: int) -> Reach:
     """Look over all solved predictions."""
     test_ids, values = run.influenced(train_id)
-    manifest = workspace.manifest
-    measured = unit(run.target, manifest.kind, manifest.label_unit)
+    measured = run.unit()
     order = np.argsort(-values, kind="stable")
 
     def moved(chosen: np.ndarray) -> list[Card]:
@@ -50,15 +48,21 @@ def reach(workspace: Workspace, run: Run, train_id: int) -> Reach:
         return [plain_card(workspace, "test", test, "", signed(value, measured)) for test, value in pairs]
 
     helped, harmed = order[values[order] > 0], order[::-1][values[order[::-1]] < 0]
-    verbs = ("helps", "harms") if run.target.is_true_loss else ("supports", "opposes")
     own = _self_influence(run, train_id, measured)
-    return Reach(moved(helped), moved(harmed), len(helped), len(harmed), own, sentence(run, train_id), verbs)
+    said = sentence(run, train_id)
+    return Reach(moved(helped), moved(harmed), len(helped), len(harmed), own, said, _verbs(run))
+
+
+def _verbs(run: Run) -> tuple[str, str]:
+    if run.reading is not None and run.reading.positive:
+        return f"{run.reading.positive}:", f"{run.reading.negative}:"  # a number that does nothing to a prediction
+    return ("helps", "harms") if run.target.is_true_loss else ("supports", "opposes")
 
 
 def _self_influence(run: Run, train_id: int, measured: str) -> str:
     values = run.self_influence()
     if values is None:
-        return f"not known, because the method {run.method} solves predictions, not training examples"
+        return f"not known, as the method {run.method} gives none"
     own = float(values[train_id])
     higher = float((values > own).mean())
     others = f"{percent(higher)} of the training examples have more" if higher else "no training example has more"

@@ -43,6 +43,8 @@ def trust(run: Run, explanation: Explanation | None = None) -> Trust:
 def _verdict(run: Run, explanation: Explanation | None) -> tuple[str, str]:
     if explanation is not None and explanation.is_stalled:
         return "do not rely", stalled(explanation.solved, explanation.advice)
+    if run.reading is not None:
+        return "not checked", run.reading.sentence
     if run.check is None:
         return "not checked", "Nothing was compared with refits yet."
     if explanation is not None and explanation.target != run.target:
@@ -61,6 +63,9 @@ def stalled(solved: str, advice: str) -> str:
 
 
 def _facts(run: Run, explanation: Explanation | None) -> tuple[str, ...]:
+    covered = f"{percent(run.report.coverage)} of parameters covered"
+    if run.reading is not None:
+        return f"method {run.method}", *(() if run.reading.for_any_target else (covered,))
     residual = explanation.residual if explanation else run.report.residual
     facts = [f"method {run.method}", f"damping {setting(run.damping)}", f"residual {number(residual)}"]
     if explanation is not None and explanation.solved and not explanation.is_stalled:  # else the sentence has said it
@@ -69,11 +74,13 @@ def _facts(run: Run, explanation: Explanation | None) -> tuple[str, ...]:
         facts.append(f"{run.curvature} curvature")
     if run.check is not None and (explanation is None or explanation.target == run.target):
         facts += [f"Pearson {run.check.pearson:.3f}", f"slope {run.check.slope:.2f}"]
-    facts.append(f"{percent(run.report.coverage)} of parameters covered")
+    facts.append(covered)
     return tuple(facts)
 
 
 def _notes(run: Run) -> tuple[str, ...]:
+    if run.reading is not None:
+        return ()
     notes = []
     gradient = run.report.gradient_norm
     if gradient > LARGE_GRADIENT:

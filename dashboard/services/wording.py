@@ -87,6 +87,8 @@ def count(n: int, one: str, many: str) -> str:
 
 def side_names(words: scores.Words, target: Target) -> tuple[str, str]:
     """What the influence of each side is called in a sentence: ``harmful influence``."""
+    if words.is_neutral:
+        return f"“{words.positive}” total", f"“{words.negative}” total"
     if target.is_true_loss:
         return f"{words.positive} influence", f"{words.negative} influence"
     return f"influence that {plain(words.positive)}", f"influence that {plain(words.negative)}"

@@ -19,6 +19,7 @@ class Place:
         run: Run id; empty means the newest.
         test: Id of the test prediction; None until the page has chosen one.
         target: What is explained, such as ``loss-true``.
+        rank: What training examples are ranked by; empty means their effect.
         slice: Name of the slice that the list shows; empty if it shows none, or something else than was saved.
     """
 
@@ -26,6 +27,7 @@ class Place:
     run: str = ""
     test: int | None = None
     target: str = DEFAULT_TARGET
+    rank: str = ""
     slice: str = ""
 
 
@@ -114,6 +116,7 @@ def _parsed(shown: dict[str, str]) -> Place:
         run=shown.get("run", ""),
         test=int(test) if test.isdecimal() else None,
         target=shown.get("target", DEFAULT_TARGET),
+        rank=shown.get("rank", ""),
         slice=shown.get("slice", ""),
     )
 

@@ -20,7 +20,7 @@ def draw(screen: Screen) -> None:
     """Chart, slider and the examples between; redrawn without the rest of the page."""
     with boundary.guard(cache.describe_fault, "brush"):
         asked = (screen.folder, screen.run.id, screen.test_id or 0, screen.target)
-        shown, binned = cache.explanation(*asked), cache.distribution(*asked)
+        shown, binned = cache.explanation(*asked, screen.rank), cache.distribution(*asked)
         scope = f"{screen.folder.name}-{screen.run.id}-{screen.test_id}-{screen.target}"
         low, high = state.brush(scope) or (0, len(binned.edges) - 1)
         is_whole = (low, high) == (0, len(binned.edges) - 1)

@@ -30,7 +30,7 @@ def draw(screen: Screen) -> None:
 
 
 def _shown(screen: Screen) -> cache.Explanation:
-    return cache.explanation(screen.folder, screen.run.id, screen.test_id or 0, screen.target)
+    return cache.explanation(screen.folder, screen.run.id, screen.test_id or 0, screen.target, screen.rank)
 
 
 def _concentration(screen: Screen) -> None:
@@ -51,7 +51,8 @@ def _table(screen: Screen) -> None:
     kept = _restricted(screen, shown)
     make = partial(cache.ranking_table, shown, cache.frame(screen.folder, "train"), screen.class_names, kept)
     ranking.draw(make(), shown.unit, 420, "Influence of the training examples on this prediction")
-    name = f"{screen.folder.name}-test-{shown.test_id}-{screen.target}{'' if kept is None else '-filtered'}.csv"
+    ranked = "" if screen.rank == cache.EFFECT else f"-{screen.rank}"
+    name = f"{screen.folder.name}-test-{shown.test_id}-{screen.target}{ranked}{'' if kept is None else '-filtered'}.csv"
     st.download_button(
         "Download as CSV",
         data=lambda: cache.ranking_csv(make()),

@@ -98,6 +98,11 @@ GLOSSARY = """
   are at hand, an example's closer look says how far its first-order scores are off.
 - **Damping:** a number added to the curvature before it is inverted; 0 where that is not needed.
 - **Residual:** how far the inversion is from exact, relative and on all training data; 0 is perfect, 1 is no answer.
+- **Rank by:** the order of the examples on each side; the score shown is always the effect. *effect* is the score
+  itself; *relative* divides it by the root of the example's self-influence (RelatIF), *cosine* by the length of its
+  gradient. With both, a few odd examples no longer come first for every prediction.
+- **Baseline:** a simple number beside the real scores: products or cosines of gradients, similarity of last features,
+  the training loss, or chance. It predicts no refit, and says so in the strip.
 - **Run:** one method with its settings, applied to this model and data. A workspace can hold several.
 - **Spearman correlation:** how alike two orders of the training examples are: 1 the same, 0 unrelated, −1 reversed.
 - **Overlap:** how many of the strongest examples of one run are among the strongest of another.

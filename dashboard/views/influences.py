@@ -12,13 +12,17 @@ from dashboard.components.labels import safe
 from dashboard.views.shell import Screen
 
 SIZES = (6, 12, 24)
+RANKED = (
+    "effect: the score itself. relative: the score for what the example does to itself (RelatIF). cosine: direction "
+    "alone. The last two keep a few odd examples from coming first for every prediction."
+)
 
 
 def draw(screen: Screen) -> cache.Explanation | None:
     """Draw it; returns the scores, or None if there is no ranking to show."""
     if screen.test_id is None:
         return None
-    shown = cache.explanation(screen.folder, screen.run.id, screen.test_id, screen.target)
+    shown = cache.explanation(screen.folder, screen.run.id, screen.test_id, screen.target, screen.rank)
     strip = cache.trust(screen.folder, screen.run.id, shown)
     if shown.is_stalled:
         trust.draw(strip)
@@ -34,32 +38,51 @@ def draw(screen: Screen) -> cache.Explanation | None:
 
 
 def _decks(screen: Screen, shown: cache.Explanation) -> None:
-    size, page = _pages(shown)
+    with st.container(horizontal=True, vertical_alignment="center", key="cards-pages"):
+        size, page = _pages(shown)
+    _rank_by(screen)
     ranks = ((page - 1) * size, page * size)
     for column, side in zip(st.columns(2, gap="medium"), ("positive", "negative"), strict=True):
         with column:
             _deck(screen, shown, side, ranks)
 
 
+def _rank_by(screen: Screen) -> None:
+    """The rankings that the run can make, and what the chosen one means; the scores stay what they are."""
+    offered = cache.ranks(screen.folder, screen.run.id)
+    if len(offered) > 1:
+        control = state.control("rank-by", screen.rank)
+        st.segmented_control("Rank by", offered, key=control, required=True, on_change=_choose_rank, help=RANKED)
+    wanted = state.place().rank
+    if wanted and wanted != screen.rank:
+        st.text(f"This run cannot rank by {cache.plain(wanted)}, so its order is that of the effect.", width="stretch")
+    elif screen.rank != cache.EFFECT:
+        st.caption(cache.rank_explained(screen.rank))
+
+
+def _choose_rank() -> None:
+    chosen = state.value_of("rank-by")
+    state.go(rank="" if chosen == cache.EFFECT else chosen)
+
+
 def _pages(shown: cache.Explanation) -> tuple[int, int]:
-    with st.container(horizontal=True, vertical_alignment="center", key="cards-pages"):
-        size = state.value_of("cards-size") or SIZES[0]
-        longest = max(len(ids) for ids in shown.ranked.values())
-        n_pages = max(1, -(-longest // size))
-        page = min(state.cards_page(), n_pages)
-        control = state.control("cards-size", size)
-        st.segmented_control(
-            "Cards a column",
-            SIZES,
-            key=control,
-            required=True,
-            label_visibility="collapsed",
-            on_change=partial(state.set_cards_page, 1),
-            format_func=lambda n: f"{n} cards",
-        )
-        if n_pages > 1:
-            control = state.control("cards-page-control", page)
-            st.pagination(n_pages, key=control, max_visible_pages=5, on_change=_turn)
+    size = state.value_of("cards-size") or SIZES[0]
+    longest = max(len(ids) for ids in shown.ranked.values())
+    n_pages = max(1, -(-longest // size))
+    page = min(state.cards_page(), n_pages)
+    control = state.control("cards-size", size)
+    st.segmented_control(
+        "Cards a column",
+        SIZES,
+        key=control,
+        required=True,
+        label_visibility="collapsed",
+        on_change=partial(state.set_cards_page, 1),
+        format_func=lambda n: f"{n} cards",
+    )
+    if n_pages > 1:
+        control = state.control("cards-page-control", page)
+        st.pagination(n_pages, key=control, max_visible_pages=5, on_change=_turn)
     return size, page
 
 
@@ -75,7 +98,7 @@ def _turn() -> None:
 
 
 def _deck(screen: Screen, shown: cache.Explanation, side: str, ranks: tuple[int, int]) -> None:
-    asked = (shown.test_id, screen.target)
+    asked = (shown.test_id, screen.target, screen.rank)
     word = shown.words.positive if side == "positive" else shown.words.negative
     deck = cards.Deck(
         title=cache.plain(word)[:1].upper() + cache.plain(word)[1:],

@@ -23,6 +23,7 @@ class Screen:
         run: The chosen run.
         test_id: The chosen prediction; None if the run has solved none.
         target: What is explained, such as ``loss-true``.
+        rank: What training examples are ranked by.
     """
 
     folder: cache.Folder
@@ -30,6 +31,7 @@ class Screen:
     run: cache.Run
     test_id: int | None
     target: str
+    rank: cache.Rank
 
     @property
     def class_names(self) -> list[str]:
@@ -79,7 +81,7 @@ def _open() -> Screen | None:
     slice_link.follow(folder)
     test_id = place.test if place.test is not None else _first(folder, run.id)
     state.settle(workspace=folder.name, run=run.id, test=test_id)
-    return Screen(folder, workspace, run, test_id, place.target)
+    return Screen(folder, workspace, run, test_id, place.target, cache.chosen_rank(folder, run.id, place.rank))
 
 
 def _first(folder: cache.Folder, run_id: str) -> int | None:

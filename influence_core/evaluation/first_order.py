@@ -53,7 +53,7 @@ class FirstOrderGap:
 def first_order_gap(newton: NewtonAttributor, test_ids: Sequence[int], target: Target) -> FirstOrderGap:
     """Compare the two on at most ``MEASURED`` of the test predictions."""
     ids = list(test_ids)[:MEASURED]
-    first, steps = newton.first.scores(ids, target).values, newton.scores(ids, target).values
+    first, steps = newton.first_order.scores(ids, target).values, newton.scores(ids, target).values
     return FirstOrderGap(*(_size(scores) for scores in (first, steps, first - steps)))
 
 

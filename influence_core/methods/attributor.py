@@ -1,4 +1,8 @@
-"""The fitted exact method: gradients, a factor, and one matrix product an answer."""
+"""Fitted by a factor: gradients, a factorised curvature, and one matrix product an answer.
+
+Serves the exact method, and those that are exact in a subspace: their rows, curvature and test predictions are the
+coordinates there.
+"""
 
 from __future__ import annotations
 
@@ -40,8 +44,7 @@ class LiveTests:
         check_test_ids(self.project, test_ids)
         ids = list(test_ids)
         if self.head is not None:
-            seen = self.head.read(self.model, self.project, "test", ids)
-            return OutputRows(seen.outputs, seen.labels, seen.inputs, self.head.basis)
+            return self.head.rows(self.model, self.project, ids)
         seen = predict(self.model, self.project, "test", ids=ids)
         jacobians = [self.model.output_jacobians(batch) for _, batch in self.model.batches(self.project.test, 32, ids)]
         outputs = seen.outputs.reshape(len(ids), -1)
@@ -60,12 +63,16 @@ class LiveTests:
         ]
         return torch.cat(blocks).mT
 
+    def outside(self, test_ids: Sequence[int], target: Target) -> None:
+        """Nothing is left out."""
+
 
 @dataclass(frozen=True)
 class ExactAttributor:
     """A factorised curvature and the training gradients.
 
     Attributes:
+        method: Name of the method.
         rows: The training examples' loss gradients.
         curvature: Undamped, shape ``(p, p)``.
         factor: ``(curvature + damping I)`` ready to be inverted.
@@ -73,6 +80,7 @@ class ExactAttributor:
         task: The project's task.
     """
 
+    method: str
     rows: GradientRows
     curvature: Tensor
     factor: Factor
@@ -80,11 +88,12 @@ class ExactAttributor:
     task: Task
 
     shard = SHARD
+    first = None  # an answer takes one product
 
     @classmethod
-    def of(cls, tensors: Tensors, task: Task, tests: Tests, factor: Factor) -> ExactAttributor:
+    def of(cls, method: str, tensors: Tensors, task: Task, tests: Tests, factor: Factor) -> ExactAttributor:
         """Put together what the stages made."""
-        return cls(rows_from(tensors), tensors["curvature"], factor, tests, task)
+        return cls(method, rows_from(tensors), tensors["curvature"], factor, tests, task)
 
     @property
     def n_train(self) -> int:
@@ -99,8 +108,10 @@ class ExactAttributor:
     def kept(self, test_ids: Sequence[int], target: Target, tick: Tick) -> dict[str, Tensor]:
         """What a workspace keeps of some test predictions: their scores, and enough to ask any other target."""
         found = self.scores(test_ids, target).values.float()
+        outside = self.tests.outside(test_ids, target)
         tick(len(test_ids), len(test_ids))
-        return {**self.tests.read(test_ids).tensors(), "scores": found}
+        kept = {} if outside is None else {"outside": outside.float()}
+        return {**self.tests.read(test_ids).tensors(), **kept, "scores": found}
 
     def with_factor(self, factor: Factor) -> ExactAttributor:
         """The same gradients under another factor, for instance another damping."""
@@ -113,6 +124,7 @@ class ExactAttributor:
             TargetError: If the task cannot measure the target.
         """
         columns = self.tests.gradients(test_ids, target)
+        outside = self.tests.outside(test_ids, target)
         solved = self.factor.solve(columns)
         values = scores.scale(self.rows.dot(solved).mT, self.n_train, target)
         return scores.InfluenceScores(
@@ -120,9 +132,10 @@ class ExactAttributor:
             test_ids=tuple(test_ids),
             target=target,
             unit=scores.unit(target, self.task.kind, self.task.unit if isinstance(self.task, RegressionTask) else ""),
-            method="exact",
+            method=self.method,
             damping=self.factor.damping,
             residual=self.residual(columns[:, :SAMPLED], solved[:, :SAMPLED]),
+            outside=None if outside is None else float(outside.max()),
         )
 
     def self_influence(self) -> Tensor:

@@ -1,20 +1,18 @@
-"""The method that serves a model: exact for small ones, LiSSA finished by conjugate gradients beyond."""
+"""The method that serves a model: exact for small ones, conjugate gradients preconditioned by EK-FAC beyond."""
 
 from __future__ import annotations
 
+from influence_core.methods.conjugate_gradients import ConjugateGradients
 from influence_core.methods.exact import LARGEST, Exact
-from influence_core.methods.lissa import Lissa
 from influence_core.parameters import ParameterVector
 from influence_core.project import Project
 
-PASSES = 8  # of LiSSA over the data: about as far as it is the cheaper of the two
 
-
-def auto(project: Project) -> Exact | Lissa:
+def auto(project: Project) -> Exact | ConjugateGradients:
     """Choose by the number of attributed parameters.
 
     Raises:
         ProjectError: If no parameter can be attributed.
     """
     size = ParameterVector.of(project.model, project.attributed).size
-    return Exact() if size <= LARGEST else Lissa(finish="cg", passes=PASSES)
+    return Exact() if size <= LARGEST else ConjugateGradients()

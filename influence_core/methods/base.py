@@ -16,6 +16,7 @@ from influence_core.predictions import Predictions, predict
 from influence_core.project import Project, Split
 from influence_core.rows import OutputRows
 from influence_core.scores import InfluenceScores
+from influence_core.solvers.base import Damping
 from influence_core.target import Target
 
 Tensors = Mapping[str, Tensor]
@@ -48,6 +49,10 @@ class Tests(Protocol):
         """Gradient of each measurement as a column, shape ``(p, m)``."""
         ...
 
+    def outside(self, test_ids: Sequence[int], target: Target) -> Tensor | None:
+        """Share of each measurement gradient's squared length that the method leaves out; None if nothing."""
+        ...
+
 
 class Attributor(Protocol):
     """A fitted method; it cannot exist unfitted."""
@@ -59,6 +64,11 @@ class Attributor(Protocol):
 
     def scores(self, test_ids: Sequence[int], target: Target = ...) -> InfluenceScores:
         """Scores of some test predictions against every training example."""
+        ...
+
+    @property
+    def first(self) -> Attributor | None:
+        """Answers every prediction at once, but by an approximation; None where an answer takes no solve."""
         ...
 
     def self_influence(self) -> Tensor | None:
@@ -118,17 +128,30 @@ class Fit(Protocol):
 
 
 class Method(Protocol):
-    """A frozen dataclass whose fields are its hyperparameters."""
+    """A frozen dataclass whose fields are its hyperparameters.
+
+    Attributes:
+        name: In commands and files.
+        title: In words.
+        cost: What it takes.
+        limits: What it serves, and how far it is right.
+        is_direct: Whether a stored run answers any target and damping by one solve, without the project's code.
+        is_estimate: Whether scores estimate the change by a refit; those of a baseline do not.
+        is_one_by_one: Whether each prediction takes a solve of its own, so that a build starts with the first few.
+    """
 
     __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
     name: ClassVar[str]
     title: ClassVar[str]
     cost: ClassVar[str]
     limits: ClassVar[str]
+    is_direct: ClassVar[bool]
+    is_estimate: ClassVar[bool]
+    is_one_by_one: ClassVar[bool]
 
     @property
-    def damping(self) -> float:
-        """Added to the curvature once, as written."""
+    def damping(self) -> Damping:
+        """Added to the curvature once, as written; or chosen by a rule that the report names."""
         ...
 
     @property

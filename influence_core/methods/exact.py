@@ -51,6 +51,9 @@ class Exact:
     title: ClassVar[str] = "Exact inverse curvature"
     cost: ClassVar[str] = "p^2 memory and p^3 / 3 operations once; then one matrix product a prediction"
     limits: ClassVar[str] = "Up to about 10,000 attributed parameters; first order in the removal"
+    is_direct: ClassVar[bool] = True
+    is_estimate: ClassVar[bool] = True
+    is_one_by_one: ClassVar[bool] = False
 
     def prepare(self, project: Project) -> ExactFit:
         """Check the project and decide how it is computed.
@@ -130,7 +133,7 @@ class ExactFit:
     def attributor(self, tensors: Tensors) -> ExactAttributor:
         """The fitted method, answering from the live model."""
         factor = factor_from(tensors, self.method.damping)
-        return ExactAttributor.of(tensors, self.project.task, self.tests, factor)
+        return ExactAttributor.of(self.method.name, tensors, self.project.task, self.tests, factor)
 
     @cached_property
     def fitted(self) -> ExactAttributor:

@@ -6,23 +6,23 @@ different here: the scale comes from the curvature's own spectrum and every answ
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
 
-from influence_core.curvature.dense import Curvature
 from influence_core.methods.base import Tensors, Tick, check_counts
 from influence_core.methods.iterative import (
     CurvatureName,
-    IterativeAttributor,
     IterativeFit,
-    Precision,
+    PreconditionerName,
+    System,
     definite,
-    dtype_of,
 )
+from influence_core.methods.iterative_attributor import IterativeAttributor
+from influence_core.methods.precision import Precision, dtype_of
 from influence_core.project import Project
 from influence_core.solvers.cg import CGSolver, with_first
 from influence_core.solvers.iterative import Solution
@@ -45,6 +45,8 @@ class Lissa:
         batch: Most examples of a mini-batch.
         passes: Most passes over the data by mini-batches; a look at the residual, one a round, comes on top.
         seed: Of the mini-batches.
+        preconditioner: ``ekfac``; ``none``; or ``auto``, which takes it where every layer has factors. It shortens
+            solves, and gives every prediction a first answer at once.
         rows: Examples in memory at once.
         precision: Of all numbers.
     """
@@ -56,6 +58,7 @@ class Lissa:
     batch: int = 128
     passes: int = 20
     seed: int = 0
+    preconditioner: PreconditionerName = "auto"
     rows: int = 512
     precision: Precision = "float32"
 
@@ -63,6 +66,9 @@ class Lissa:
     title: ClassVar[str] = "LiSSA, a stochastic recursion"
     cost: ClassVar[str] = "Some passes over the training data a prediction; no memory beyond a few gradients"
     limits: ClassVar[str] = "Any size of model; every answer states its residual; first order in the removal"
+    is_direct: ClassVar[bool] = False
+    is_estimate: ClassVar[bool] = True
+    is_one_by_one: ClassVar[bool] = True
 
     def prepare(self, project: Project) -> IterativeFit:
         """Check the project and decide how it is computed."""
@@ -78,20 +84,35 @@ class Lissa:
         """
         return self.prepare(project).fit()
 
-    def spectrum(self, curvature: Curvature, tick: Tick) -> dict[str, Tensor]:
-        """Largest eigenvalue on all data and, on average, of a mini-batch; the lowest of a Hessian."""
+    def spectrum(self, system: System, tick: Tick) -> dict[str, Tensor]:
+        """Largest eigenvalue on all data, the lowest of a Hessian, and the recursion's scale."""
         dtype = dtype_of(self.precision)
-        known = definite(curvature, self.damping, dtype, tick)
-        largest = []
-        for ids in islice(batches(curvature.n, self.batch, self.seed), SAMPLED):
-            one = ends(lambda v, ids=ids: curvature.matvec(v, ids), curvature.size, dtype, lowest=None)  # type: ignore[misc]
-            largest.append(one.largest)
-        return known | {"sampled": torch.tensor(sum(largest) / len(largest), dtype=torch.float64)}
+        known = definite(system.curvature, self.damping, dtype, tick)
+        batched = islice(batches(system.curvature.n, self.batch, self.seed), SAMPLED)
+        sampled = [self._largest(system, ids) for ids in batched]
+        whole = self._largest(system, None) if system.preconditioner else float(known["largest"]) + self.damping
+        scale = max(whole, sum(sampled) / len(sampled))
+        return known | {"scale": torch.tensor(scale, dtype=torch.float64)}
 
-    def solve(self, curvature: Curvature, columns: Tensor, spectrum: Tensors, tick: Tick) -> Solution:
+    def _largest(self, system: System, ids: list[int] | None) -> float:
+        """Largest eigenvalue of the damped curvature of some rows, preconditioned if it is."""
+        curvature, preconditioner = system
+
+        def product(vector: Tensor) -> Tensor:
+            if preconditioner is None:
+                return curvature.matvec(vector, ids) + self.damping * vector
+            return preconditioner.congruent(curvature, self.damping, vector, ids)
+
+        return ends(product, curvature.size, dtype_of(self.precision), lowest=None).largest
+
+    def solve(self, system: System, columns: Tensor, spectrum: Tensors, tick: Tick) -> Solution:
         """LiSSA, and conjugate gradients from its estimate where that is asked for and needed."""
-        scale = max(float(spectrum["largest"]), float(spectrum["sampled"])) + self.damping
-        solver = LissaSolver(self.damping, self.tolerance, self.batch, self.passes, self.seed, scale)
+        curvature, preconditioner = system
+        solver = LissaSolver(self.damping, self.tolerance, self.batch, self.passes, self.seed, float(spectrum["scale"]))
+        conjugate = CGSolver(self.damping, self.tolerance)
+        if preconditioner is not None:
+            solver = replace(solver, preconditioner=preconditioner.inverse)
+            conjugate = replace(conjugate, preconditioner=preconditioner.inverse)
         share = SHARE if self.finish == "cg" else 1.0
         first = solver.solve(curvature, columns, lambda done, total: tick(int(1000 * share * done / total), 1000))
         short = [i for i, report in enumerate(first.reports) if not report.converged]
@@ -99,7 +120,6 @@ class Lissa:
             return first
         begun = int(1000 * share)
         rest = Solution(first.vectors[:, short], tuple(first.reports[i] for i in short))
-        conjugate = CGSolver(self.damping, self.tolerance)
         finished = with_first(
             conjugate.solve(
                 curvature,

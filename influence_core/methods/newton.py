@@ -26,6 +26,7 @@ from influence_core.predictions import Predictions
 from influence_core.project import Project, Split
 
 LARGEST_MOVES = 250_000_000  # training examples x parameters whose moves are kept, 2 GB in float64
+STEPS = (1, 2)
 QUICK = 20_000_000_000  # n p^2 operations: about two seconds
 
 
@@ -41,9 +42,12 @@ class Newton:
 
     damping: float = 0.0
     curvature: Literal["hessian", "gauss-newton"] = "hessian"
-    steps: Literal[1, 2] = 1
+    steps: int = 1
 
     name: ClassVar[str] = "newton"
+    is_direct: ClassVar[bool] = False
+    is_estimate: ClassVar[bool] = True
+    is_one_by_one: ClassVar[bool] = False
     title: ClassVar[str] = "Leave-one-out Newton step"
     cost: ClassVar[str] = "Exact, and n p^2 operations once; steps=2: n^2 p more. A prediction takes C of exact's"
     limits: ClassVar[str] = "Up to about 10,000 attributed parameters; a layer that is no linear head is run n times"
@@ -56,6 +60,9 @@ class Newton:
             MethodError: If the model or, with two steps, the training set is too large.
         """
         check_choices(self)
+        if self.steps not in STEPS:
+            msg = f"The method newton's steps is {self.steps}; it must be 1 or 2."
+            raise MethodError(msg)
         exact = ExactFit.of(Exact(self.damping, self.curvature), project, self.name)
         n, p = len(project.train), exact.model.vector.size
         if self.steps > 1 and n * p > LARGEST_MOVES:

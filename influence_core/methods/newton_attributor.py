@@ -107,39 +107,44 @@ class NewtonAttributor:
     """What every prediction would be without each training example.
 
     Attributes:
-        first: The first-order answer on the same curvature.
+        first_order: The first-order answer on the same curvature.
         moves: How predictions change.
         own: Leave-one-out change of each training example's own training loss, shape ``(n_train,)``.
     """
 
-    first: ExactAttributor
+    first_order: ExactAttributor
     moves: Moves
     own: Tensor
 
     @property
     def n_train(self) -> int:
         """Number of training examples."""
-        return self.first.n_train
+        return self.first_order.n_train
+
+    @property
+    def first(self) -> None:
+        """An answer takes no solve of its own."""
+        return
 
     @property
     def tests(self) -> Tests:
         """Where test predictions come from."""
-        return self.first.tests
+        return self.first_order.tests
 
     @property
     def task(self) -> Task:
         """The project's task."""
-        return self.first.task
+        return self.first_order.task
 
     @property
     def shard(self) -> int:
         """Test predictions that are computed and kept together."""
-        return self.first.shard
+        return self.first_order.shard
 
     @property
     def ends(self) -> tuple[float | None, float | None]:
         """Lowest eigenvalue of the undamped curvature; the largest is not needed."""
-        return self.first.ends
+        return self.first_order.ends
 
     def scores(self, test_ids: Sequence[int], target: Target = Target()) -> scores.InfluenceScores:  # noqa: B008  (frozen)
         """Leave-one-out changes of some test predictions, shape ``(len(test_ids), n_train)``.
@@ -147,7 +152,7 @@ class NewtonAttributor:
         Raises:
             TargetError: If the task cannot measure the target.
         """
-        found = self.first.scores(list(test_ids)[:1], target)
+        found = self.first_order.scores(list(test_ids)[:1], target)
         return scores.InfluenceScores(
             values=self.moves.changes(self.tests.read(test_ids), test_ids, target, self.task),
             test_ids=tuple(test_ids),

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import Protocol
+from typing import Literal, Protocol
 
 from torch import Tensor
 
 from influence_core.errors import CurvatureError
+
+Damping = float | Literal["auto"]  # added as written, or chosen by a rule that is reported
 
 
 class Factor(Protocol):

@@ -18,7 +18,8 @@ from influence_core.solvers.base import check_damping
 
 Tick = Callable[[int, int], None]
 
-REACH = {torch.float32: 1e-5, torch.float64: 1e-12}  # no residual below it can be told from rounding
+# No residual below it can be told from rounding
+REACH = {torch.float32: 1e-5, torch.float64: 1e-12, torch.bfloat16: 0.02}
 
 
 @dataclass(frozen=True)

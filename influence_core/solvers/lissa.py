@@ -13,7 +13,7 @@ solve whatever ``scale`` is: damping is added to the curvature, never to the sca
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import torch
@@ -39,7 +39,8 @@ class LissaSolver:
         batch: Most examples of a mini-batch.
         passes: Most passes over the data by mini-batches; a look at the residual, one a round, comes on top.
         seed: Of the mini-batches, which are drawn by seed and row id.
-        scale: At least half the largest eigenvalue of a damped mini-batch curvature.
+        scale: At least half the largest eigenvalue of a damped mini-batch curvature, preconditioned if it is.
+        preconditioner: Applies a positive definite matrix near the inverse to each column, before every step.
     """
 
     damping: float
@@ -48,6 +49,7 @@ class LissaSolver:
     passes: int
     seed: int
     scale: float
+    preconditioner: Callable[[Tensor], Tensor] = lambda columns: columns
 
     def solve(self, curvature: Curvature, columns: Tensor, tick: Tick = lambda done, total: None) -> Solution:
         """Apply the inverse to each column, shape ``(p, m)``.
@@ -83,7 +85,7 @@ class LissaSolver:
         last, mean = torch.zeros_like(goal), torch.zeros_like(goal)
         for step in range(steps):
             product = curvature.matvec(last, next(sample)) + self.damping * last
-            last = last + (goal - product) / scale
+            last = last + self.preconditioner(goal - product) / scale
             weight = 4 / (step + 4)
             mean += weight * (last - mean)
             tick(block.steps + step + 1, block.most)

@@ -8,7 +8,7 @@ import resource
 import shutil
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -17,11 +17,15 @@ import torch
 from influence_core.errors import CurvatureError, DamagedWorkspaceError, ProjectError, UnwritableWorkspaceError
 from influence_core.evaluation.agreement import Check, agreement
 from influence_core.evaluation.first_order import first_order_gap
+from influence_core.gradients import FunctionalModel
+from influence_core.heads import Head, find_head
 from influence_core.methods import Fit, Method, auto
 from influence_core.methods.attributor import ExactAttributor
 from influence_core.methods.base import Attributor, Tensors, Tick
+from influence_core.methods.exact import LARGEST
 from influence_core.methods.newton import newton_beside
 from influence_core.methods.newton_attributor import NewtonAttributor
+from influence_core.methods.norms import norms
 from influence_core.project import Project
 from influence_core.report import FitReport, largest_residual
 from influence_core.store.describe import describe, fingerprint, solve_order, view_of
@@ -29,9 +33,9 @@ from influence_core.store.examples import is_named_alike, write_examples
 from influence_core.store.files import drop_damaged, explained, write_sums
 from influence_core.store.manifest import Manifest, ReportRecord, RunRecord, read_record, write_record
 from influence_core.store.progress import Report, Ticker, within
-from influence_core.store.refit_check import RefitCheck
-from influence_core.store.shards import Shard, shards_of
-from influence_core.store.solved_rows import SolvedRow
+from influence_core.store.refit_check import MEASURED, REMOVED, RefitCheck
+from influence_core.store.shards import Kind, Shard, shards_of
+from influence_core.store.solved_rows import solved_rows
 from influence_core.store.tensors import in_double, read_tensors, write_tensors
 from influence_core.store.workspace import Workspace
 from influence_core.target import Target
@@ -145,9 +149,13 @@ class _Builder:
         for stage in self.fit.stages:
             tensors |= self._unit(folder / f"{stage.name}.safetensors", stage.title, stage.compute, tensors)
         attributor = self.fit.attributor(tensors)
+        if attributor.first is not None:
+            everyone = replace(self, test_limit=None)
+            everyone._scores(folder, attributor.first, order, "first")
         solved = self._scores(folder, attributor, order)
         self._self_influence(folder, attributor)
         self._first_order_gap(folder, tensors, attributor, order[:solved])
+        self._norms(folder, attributor)
         check = self._check(folder, tensors, attributor, order[:solved])
         self._compare(folder, manifest)
         write_sums(folder)
@@ -168,16 +176,17 @@ class _Builder:
         )
         raise ProjectError(msg)
 
-    def _scores(self, folder: Path, attributor: Attributor, order: list[int]) -> int:
+    def _scores(self, folder: Path, attributor: Attributor, order: list[int], kind: Kind = "scores") -> int:
         wanted = len(order) if self.test_limit is None else min(self.test_limit, len(order))
-        shards = shards_of(folder)
+        shards = shards_of(folder, kind)
         done = shards[-1].stop if shards else 0
-        with Ticker("Scores of the test predictions", self.progress) as tick:
+        title = "Scores of the test predictions" if kind == "scores" else "First answers to all test predictions"
+        with Ticker(title, self.progress) as tick:
             for start in range(done, wanted, attributor.shard):
                 stop = min(start + attributor.shard, wanted)
                 inner = within(tick, start - done, stop - start, wanted - done)
                 kept = attributor.kept(order[start:stop], self.target, inner)
-                write_tensors(Shard.at(folder, start, stop).path, kept)
+                write_tensors(Shard.at(folder, start, stop, kind).path, kept)
         return max(done, wanted)
 
     def _self_influence(self, folder: Path, attributor: Attributor) -> None:
@@ -199,16 +208,43 @@ class _Builder:
             if newton is not None:
                 write_tensors(path, first_order_gap(newton, ids, self.target).tensors())
 
+    def _norms(self, folder: Path, attributor: Attributor) -> None:
+        """What second rankings divide by."""
+        path = folder / "norms.safetensors"
+        if path.is_file():
+            return
+        with Ticker("Norms of the training gradients", self.progress) as tick:
+            found = norms(self.fit, attributor, tick)
+            if found:
+                write_tensors(path, found)
+
     def _check(self, folder: Path, tensors: Tensors, attributor: Attributor, ids: list[int]) -> Check | None:
         """Refit without a few random training examples, where that is cheap and convex."""
-        if self.fit.head is None or not isinstance(attributor, ExactAttributor | NewtonAttributor):
+        kind = self.fit.method
+        if self.fit.head is None or not kind.is_estimate or self.fit.model.vector.size > LARGEST:
             return None
-        check = RefitCheck(self.fit.head, attributor, tensors, ids, self.target)
+        measured = ids[:MEASURED]
+        if kind.is_direct:
+            predicted = attributor.scores(measured, self.target).values
+        else:
+            measured, predicted = _stored(folder, measured)
+        if len(measured) * REMOVED < 3:  # noqa: PLR2004  (fewer pairs cannot be compared)
+            return None
+        check = RefitCheck(self.fit.project, *self._in_float64(), measured, predicted, self.target)
         try:
-            pairs = self._unit(folder / "check.safetensors", "Check by refitting", check.compute, {})
+            pairs = self._unit(folder / "check.safetensors", "Check by refitting", check.compute, tensors)
         except CurvatureError:
             return None  # no single optimum to refit to: the scores stay "not checked"
         return agreement(pairs["predicted"], pairs["refitted"]) if pairs["predicted"].numel() > 2 else None  # noqa: PLR2004
+
+    def _in_float64(self) -> tuple[FunctionalModel, Head]:
+        """The model and its head; a method that has no use for the head may have found it in another copy."""
+        model, head = self.fit.model, self.fit.head
+        if head is None or model.dtype != torch.float64 or head.layer not in set(model.module.modules()):
+            model = FunctionalModel.of(self.fit.project)
+            head = find_head(model, self.fit.project)
+        assert head is not None  # noqa: S101  (the same project had one)
+        return model, head
 
     def _report(self, folder: Path, tensors: Tensors, attributor: Attributor, started: float) -> FitReport:
         vector, (lowest, largest) = self.fit.model.vector, attributor.ends
@@ -244,9 +280,16 @@ class _Builder:
         return in_double(read_tensors(path))
 
 
+def _stored(folder: Path, ids: list[int]) -> tuple[list[int], torch.Tensor]:
+    """Those of the first test ids whose stored scores are an answer, and these scores in float64."""
+    rows = [row for shard in shards_of(folder) for row in solved_rows(shard)][: len(ids)]
+    kept = [(test_id, row) for test_id, row in zip(ids, rows, strict=True) if row.converged]
+    scores = [row.tensors["scores"][row.row].double() for _, row in kept]
+    return [test_id for test_id, _ in kept], torch.stack(scores) if scores else torch.empty(0, 0)
+
+
 def _solves(folder: Path) -> tuple[int, float]:
-    """Steps of the longest solve and the largest residual over all shards; 0 and NaN for a direct method."""
-    kept = [(read_tensors(shard.path), shard.stop - shard.start) for shard in shards_of(folder)]
-    rows = (SolvedRow(tensors, row).solve for tensors, size in kept for row in range(size))
+    """Steps of the longest solve and the largest residual over all shards; 0 where nothing is solved step by step."""
+    rows = (row.solve for shard in shards_of(folder) for row in solved_rows(shard))
     solves = [solve for solve in rows if solve is not None]
-    return max((s.steps for s in solves), default=0), largest_residual(solves)
+    return max((s.steps for s in solves), default=0), largest_residual(solves) if solves else 0.0

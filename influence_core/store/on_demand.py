@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from functools import cached_property
 
 from torch import Tensor
@@ -61,12 +62,20 @@ class OnDemand:
 
     def _method(self) -> Method:
         kind, given = METHODS.get(self.run.method), self.run.hyperparameters
-        unknown = [] if kind is None else sorted(given.keys() - kind.__dataclass_fields__)
+        known = set() if kind is None else {one.name for one in fields(kind)}
+        unknown = [] if kind is None else sorted(given.keys() - known)
+        absent = sorted(known - given.keys())
         if kind is None or unknown:
             what = f"the method '{self.run.method}'" + (f" with {', '.join(unknown)}" if unknown else "")
             msg = (
                 f"Run {self.run.id} was made by {what}, which this version does not know, so nothing more can be "
                 "solved for it; upgrade influence-dashboard."
+            )
+            raise NewerWorkspaceError(msg)
+        if absent:
+            msg = (
+                f"Run {self.run.id} was made by an older version, before {self.run.method} had {' and '.join(absent)}, "
+                "so nothing more can be solved for it; build it again."
             )
             raise NewerWorkspaceError(msg)
         return kind(**given)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
 from influence_core.evaluation.agreement import sample_rows
 from influence_core.evaluation.leave_one_out import Measured, refitted_scores
+from influence_core.gradients import FunctionalModel
 from influence_core.heads import Head
-from influence_core.methods.attributor import ExactAttributor
 from influence_core.methods.base import Tensors, Tick
-from influence_core.methods.newton_attributor import NewtonAttributor
+from influence_core.project import Project
 from influence_core.target import Target
 
 REMOVED = 24  # refits
@@ -23,29 +25,38 @@ class RefitCheck:
     """Predicted and refitted changes, side by side.
 
     Attributes:
+        project: Its data and its task.
+        model: The model that ``head`` is part of, in float64.
         head: The linear head.
-        attributor: Predicts.
-        train: The training inputs and labels of the fit.
-        ids: Solved test predictions, the most important first.
+        ids: Test predictions that are measured.
+        predicted: Their scores by the method, shape ``(measured, n_train)``.
         target: What is measured.
     """
 
+    project: Project
+    model: FunctionalModel
     head: Head
-    attributor: ExactAttributor | NewtonAttributor
-    train: Tensors
-    ids: list[int]
+    ids: Sequence[int]
+    predicted: Tensor
     target: Target
 
-    def compute(self, _: Tensors, tick: Tick) -> dict[str, torch.Tensor]:
+    def compute(self, train: Tensors, tick: Tick) -> dict[str, torch.Tensor]:
         """``predicted`` and ``refitted``, shape ``(removed, measured)``, and the ids of ``removed``.
+
+        Args:
+            train: The head's training ``inputs``, ``labels`` and ``weights``, if a stage of the fit has read them.
+            tick: Progress.
 
         Raises:
             CurvatureError: If there is no single optimum to refit to.
         """
-        removed, measured = sample_rows(self.attributor.n_train, REMOVED), self.ids[:MEASURED]
-        problem = self.head.problem(self.train["inputs"], self.train["labels"], self.train.get("weights"))
+        removed = sample_rows(len(self.project.train), REMOVED)
+        if "inputs" in train:
+            problem = self.head.problem(train["inputs"], train["labels"], train.get("weights"))
+        else:
+            seen = self.head.read(self.model, self.project, "train")
+            problem = self.head.problem(seen.inputs, seen.labels, seen.weights)
         coefficients = problem.coefficients(self.head.layer)
-        tests = Measured(self.attributor.tests.read(measured), self.attributor.task, self.target)
+        tests = Measured(self.head.rows(self.model, self.project, self.ids), self.project.task, self.target)
         refitted = refitted_scores(problem, coefficients, tests, removed, tick)
-        predicted = self.attributor.scores(measured, self.target).values[:, removed].mT
-        return {"predicted": predicted, "refitted": refitted, "removed": torch.tensor(removed)}
+        return {"predicted": self.predicted[:, removed].mT, "refitted": refitted, "removed": torch.tensor(removed)}

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from math import nan
 from pathlib import Path
 from typing import Any
 
@@ -16,21 +17,26 @@ from torch import Tensor
 from influence_core.errors import MethodError, NotSolvedError, TargetError, UnknownNameError
 from influence_core.evaluation.agreement import Check
 from influence_core.evaluation.first_order import FirstOrderGap
-from influence_core.methods import METHODS, Exact, Newton
+from influence_core.methods import BASELINES, METHODS, Newton
+from influence_core.rankings import Norms, Rank
+from influence_core.readings import Reading
 from influence_core.report import FitReport
 from influence_core.rows import OutputRows
-from influence_core.scores import InfluenceScores, unit
+from influence_core.scores import InfluenceScores, Words, unit, words
 from influence_core.solvers.base import check_damping
 from influence_core.store.answers import Answers
 from influence_core.store.examples import ExampleTable
 from influence_core.store.files import check_sum
 from influence_core.store.frames import ranking
 from influence_core.store.manifest import Manifest, ReportRecord, RunRecord, read_record
+from influence_core.store.second_rankings import check_rank, kept_norms
 from influence_core.store.solved_rows import SolvedRow, SolvedRows
 from influence_core.store.stored_exact import StoredExact
 from influence_core.store.tensors import read_checked
 from influence_core.target import Target
 from influence_core.task import ClassificationTask, MultiLabelTask, RegressionTask, Task
+
+FIRST = "ekfac"  # the method of answers at once
 
 
 @dataclass(frozen=True)
@@ -77,6 +83,12 @@ class Run:
         return self.method if kind is None else kind.title
 
     @property
+    def is_direct(self) -> bool:
+        """Whether any target and any damping is answered by one solve, here and now."""
+        kind = METHODS.get(self.method)
+        return kind is not None and kind.is_direct
+
+    @property
     def hyperparameters(self) -> dict[str, Any]:
         """Of the method."""
         return dict(self.record.hyperparameters)
@@ -89,7 +101,13 @@ class Run:
     @property
     def curvature(self) -> str:
         """Which curvature was inverted."""
-        return str(self.record.hyperparameters["curvature"])
+        return str(self.record.hyperparameters.get("curvature", "none"))
+
+    @property
+    def reading(self) -> Reading | None:
+        """How to read the scores of a baseline; None where they are predicted effects."""
+        kind = BASELINES.get(self.method)
+        return None if kind is None else kind.reading
 
     @property
     def target(self) -> Target:
@@ -117,23 +135,29 @@ class Run:
         return self._rows.answered
 
     @property
+    def has_first(self) -> bool:
+        """Whether every prediction has an answer at once for the stored measurement."""
+        return self._rows.has_first
+
+    @property
     def answers(self) -> Answers:
         """What was solved after the build."""
         return self._rows.answers
 
     def solve_for(self, target: Target) -> Target:
-        """What has to be solved to answer a target: where the stored one answers every other, that."""
-        return self.target if self.answers_any_target else target
+        """What has to be solved to answer a target: where the stored one answers every other, that one."""
+        return self.target if self.answers_any_target or self._is_for_any_target else target
 
     @property
     def answers_any_target(self) -> bool:
-        """Whether a solved prediction answers every target without the model: of exact, and of Newton on a head."""
-        return self.method == Exact.name or (self.method == Newton.name and self.is_linear_head)
+        """Whether a solved prediction answers every target here and now: of a direct run, and of Newton on a head."""
+        return self.is_direct or (self.method == Newton.name and self.is_linear_head)
 
     def scores(self, test_id: int, target: Target | None = None, damping: float | None = None) -> InfluenceScores:
         """Scores of one test prediction against every training example.
 
-        What was solved is read. Of an exact run any other target or damping takes one solve, here and now.
+        What was solved is read. Of a direct run any other target or damping takes one solve, here and now. Where an
+        answer takes a solve of its own that was not made yet, there may be a first answer, which ``is_first``.
 
         Raises:
             UnknownNameError: If there is no such test example.
@@ -147,10 +171,13 @@ class Run:
         target.check(self.manifest.kind, len(self.manifest.names))
         self._check_test(test_id)
         if damping in (None, self.damping):
-            known = self._rows.find(test_id, target)
+            known = self._rows.find(test_id, self.target if self._is_for_any_target else target)
             if known is not None:
                 return self._from_file(test_id, target, known)
-        if damping not in (None, self.damping) and self.method != Exact.name:
+            first = self._rows.first(test_id) if target == self.target else None
+            if first is not None:
+                return replace(self._from_file(test_id, target, first), method=FIRST, residual=nan, is_first=True)
+        elif not self.is_direct:
             raise self._other_damping()
         if not self.answers_any_target:
             raise self._not_solved(test_id, target)
@@ -161,37 +188,71 @@ class Run:
                 f"This project has a task of its own, so only the stored measurement ({self.target.measure}) is known."
             )
             raise TargetError(msg)
-        if self.method == Newton.name:
-            return self._exact.newton.scores([test_id], target)
         return self._exact.scores(test_id, target, damping)
 
-    def rows(self, start: int, stop: int) -> np.ndarray:
-        """Scores of test ids ``start`` to ``stop``, shape ``(stop - start, n_train)``; NaN where there is no answer."""
+    def rows(self, start: int, stop: int, rank: Rank = "effect") -> np.ndarray:
+        """Scores of test ids ``start`` to ``stop``, shape ``(stop - start, n_train)``; NaN where there is no answer.
+
+        Of another ranking, the numbers that examples are ranked by.
+
+        Raises:
+            MethodError: If the run does not know what that ranking divides by.
+        """
+        check_rank(self, rank)
         block = np.full((stop - start, self.n_train), np.nan, dtype=np.float32)
         for test_id in range(start, stop):
             known = self._rows.find(test_id, self.target)
             if known is not None and self._from_file(test_id, self.target, known).converged:
-                block[test_id - start] = known.tensors["scores"][known.row].numpy()
+                block[test_id - start] = self.norms.by(rank, known.tensors["scores"][known.row]).numpy()
         return block
 
-    def frame(self, test_id: int, target: Target | None = None, k: int | None = None) -> pd.DataFrame:
+    def words(self, test_id: int, target: Target) -> Words:
+        """What the sign of a score of this prediction is called, on every screen and in every file."""
+        example, manifest = self.test[test_id], self.manifest
+        said = words(target, manifest.kind, manifest.names, label=example.label, prediction=example.prediction)
+        return said if self.reading is None else self.reading.words(said, target)
+
+    def unit(self, target: Target | None = None) -> str:
+        """The unit of the scores, in words; of the stored measurement if no target is given."""
+        measured = unit(target or self.target, self.manifest.kind, self.manifest.label_unit)
+        return measured if self.reading is None else self.reading.unit_of(measured)
+
+    @cached_property
+    def norms(self) -> Norms:
+        """What second rankings of the scores divide by, as far as the run keeps it."""
+        return kept_norms(self)
+
+    def numbers(self, found: InfluenceScores, test_id: int, rank: Rank) -> Tensor:
+        """What one prediction's training examples are ranked by, shape ``(n_train,)``; see ``Norms.by``.
+
+        Raises:
+            MethodError: If the run does not know what that ranking divides by.
+        """
+        check_rank(self, rank, found.damping)
+        return self.norms.by(rank, found.of(test_id))
+
+    def frame(
+        self, test_id: int, target: Target | None = None, k: int | None = None, rank: Rank = "effect"
+    ) -> pd.DataFrame:
         """The scores of one test prediction with their training examples, the most positive first.
 
         Args:
             test_id: The prediction.
             target: What is measured; the stored measurement if absent.
             k: Only the k most positive and the k most negative rows; all if absent.
+            rank: What the rows of each side are ordered by; see ``influence_core.rankings``.
 
         Returns:
             Columns ``train_id``, ``score`` (its unit is ``scores(test_id, target).unit``), ``rank`` within its side,
             ``share`` of all influence of its sign (0 to 1), ``direction`` in words, such as ``helpful``, and ``key``,
-            ``label`` and ``prediction`` of the training example.
+            ``label`` and ``prediction`` of the training example; ``ranking`` too, the number they are ordered by, if
+            that is not the score.
 
         Raises:
             MethodError: If the solve did not reach an answer.
             InfluenceError: As ``scores`` does.
         """
-        return ranking(self, test_id, target, k)
+        return ranking(self, (test_id, target), k, rank)
 
     @cached_property
     def train(self) -> ExampleTable:
@@ -211,9 +272,9 @@ class Run:
         return self.solved, self._rows.column(train_id)
 
     def self_influence(self) -> np.ndarray | None:
-        """Self-influence of every training example, shape ``(n_train,)``; None where the method gives none."""
+        """Self-influence of every training example by ``self_influence_by``, shape ``(n_train,)``; None if unknown."""
         path = self.folder / "self-influence.safetensors"
-        if self.method != Exact.name and not path.is_file():
+        if not self.is_direct and not path.is_file():
             return None
         values: np.ndarray = read_checked(path)["self_influence"].numpy()
         return values
@@ -224,16 +285,26 @@ class Run:
         path = self.folder / "first-order.safetensors"
         return FirstOrderGap.read(read_checked(path)) if path.is_file() else None
 
+    @property
+    def self_influence_by(self) -> str:
+        """Name of the method that self-influence is by: a solve for every training example would take too long."""
+        kind = METHODS.get(self.method)
+        return FIRST if kind is not None and kind.is_one_by_one else self.method
+
     def read(self, test_ids: Sequence[int]) -> OutputRows:
         """What is stored of some test predictions."""
         found = [one for one in (self._rows.find(i, self.target) for i in test_ids) if one is not None]
-        names = ("outputs", "labels", "jacobian")
+        names = ["outputs", "labels", "jacobian"] + (["gram"] if "gram" in found[0].tensors else [])
         parts = {name: torch.stack([one.tensors[name][one.row] for one in found]) for name in names}
         return OutputRows(**parts, basis=found[0].tensors["basis"])
 
     def gradients(self, test_ids: Sequence[int], target: Target) -> Tensor:
         """Gradient of each measurement as a column."""
         return self.read(test_ids).gradients(self._task, target)
+
+    def outside(self, test_ids: Sequence[int], target: Target) -> Tensor | None:
+        """Share of each measurement gradient's squared length that the method leaves out; None if nothing."""
+        return self.read(test_ids).outside(self._task, target)
 
     @property
     def _task(self) -> Task:
@@ -258,7 +329,13 @@ class Run:
         )
         return NotSolvedError(msg)
 
+    @property
+    def _is_for_any_target(self) -> bool:
+        return self.reading is not None and self.reading.for_any_target
+
     def _other_damping(self) -> MethodError:
+        if self.reading is not None:
+            return MethodError(f"The method {self.method} inverts nothing, so it has no damping; leave --damping out.")
         msg = (
             f"This run was solved with damping {self.damping:g}, and another takes another run: `influence build "
             f"{self.manifest.called} --out {self.folder.parent.parent} --method {self.method} --damping X`."
@@ -267,7 +344,7 @@ class Run:
 
     @cached_property
     def _exact(self) -> StoredExact:
-        return StoredExact(self.folder, self.damping, self, self._task)
+        return StoredExact(self.folder, self.method, self.damping, self, self._task)
 
     @cached_property
     def _rows(self) -> SolvedRows:
@@ -279,9 +356,10 @@ class Run:
             values=known.tensors["scores"][known.row][None].clone(),
             test_ids=(test_id,),
             target=target,
-            unit=unit(target, self.manifest.kind, self.manifest.label_unit),
+            unit=self.unit(target),
             method=self.method,
             damping=self.damping,
             residual=solve.residual if solve else self.report.residual,
             solves=(solve,) if solve else (),
+            outside=float(known.tensors["outside"][known.row]) if "outside" in known.tensors else None,
         )

@@ -15,7 +15,7 @@ from influence_core.errors import DamagedWorkspaceError
 from influence_core.report import SolveReport, from_tensors
 from influence_core.store.answers import Answers
 from influence_core.store.shards import Shard, shards_of
-from influence_core.store.tensors import read_checked
+from influence_core.store.tensors import read_checked, read_tensors
 from influence_core.target import Target
 
 
@@ -42,6 +42,12 @@ class SolvedRow:
     def converged(self) -> bool:
         """Whether its scores are an answer."""
         return self.solve is None or self.solve.converged
+
+
+def solved_rows(shard: Shard) -> list[SolvedRow]:
+    """The rows of one shard of a build that goes on; its folder has no digests yet."""
+    tensors = read_tensors(shard.path)
+    return [SolvedRow(tensors, row) for row in range(shard.stop - shard.start)]
 
 
 @dataclass(frozen=True)
@@ -86,6 +92,17 @@ class SolvedRows:
         shard = next(s for s in self._shards if s.start <= place < s.stop)
         return SolvedRow(self._file(shard.path), place - shard.start)
 
+    def first(self, test_id: int) -> SolvedRow | None:
+        """The answer at once to one prediction, for the stored measurement; None if the method gives none."""
+        place = self._order.get(test_id)
+        shard = next((s for s in self._firsts if place is not None and s.start <= place < s.stop), None)
+        return None if shard is None or place is None else SolvedRow(self._file(shard.path), place - shard.start)
+
+    @property
+    def has_first(self) -> bool:
+        """Whether every prediction has an answer at once."""
+        return bool(self._firsts)
+
     def column(self, train_id: int) -> np.ndarray:
         """One training example's score for each of ``ids``, float64."""
         parts = [self._file(shard.path)["scores"][:, train_id] for shard in self._shards]
@@ -95,6 +112,14 @@ class SolvedRows:
     @cached_property
     def _places(self) -> dict[int, int]:
         return {test_id: place for place, test_id in enumerate(self.order[: self.stored])}
+
+    @cached_property
+    def _order(self) -> dict[int, int]:
+        return {test_id: place for place, test_id in enumerate(self.order)}
+
+    @cached_property
+    def _firsts(self) -> list[Shard]:
+        return shards_of(self.folder, "first")
 
     @cached_property
     def _converged(self) -> np.ndarray:

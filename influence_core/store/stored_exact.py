@@ -1,4 +1,4 @@
-"""An exact run's gradients and factor as its folder keeps them: any target, any damping, without the user's code."""
+"""A direct run's gradients and factor as its folder keeps them: any target, any damping, without the user's code."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 from influence_core.errors import UnwritableWorkspaceError
 from influence_core.methods.attributor import ExactAttributor, factor_from
 from influence_core.methods.base import Tests
+from influence_core.methods.newton import Newton
 from influence_core.methods.newton_attributor import HeadMoves, NewtonAttributor
 from influence_core.scores import InfluenceScores
 from influence_core.solvers.eigen import Eigen, EigenFactor
@@ -19,16 +20,18 @@ from influence_core.task import Task
 
 @dataclass(frozen=True)
 class StoredExact:
-    """What an exact run can still be asked.
+    """What a direct run can still be asked.
 
     Attributes:
         folder: Of the run.
+        method: Name of its method.
         damping: Of its stored scores.
         tests: What it keeps of its test predictions.
         task: A task with the project's measurements.
     """
 
     folder: Path
+    method: str
     damping: float
     tests: Tests
     task: Task
@@ -39,13 +42,15 @@ class StoredExact:
         Raises:
             CurvatureError: If the damping leaves the curvature indefinite.
         """
+        if self.method == Newton.name:
+            return self._newton.scores([test_id], target)
         attributor = self._attributor
         if damping is not None and damping != self.damping:
             attributor = attributor.with_factor(self._eigen.with_damping(damping))
         return attributor.scores([test_id], target)
 
     @cached_property
-    def newton(self) -> NewtonAttributor:
+    def _newton(self) -> NewtonAttributor:
         """The Newton steps that a run on a linear head keeps beside its exact curvature."""
         kept = (read_checked(self.folder / f"{stage}.safetensors") for stage in ("train", "removal"))
         tensors = in_double({name: tensor for stage in kept for name, tensor in stage.items()})
@@ -58,7 +63,7 @@ class StoredExact:
         stages = {name: read_checked(self.folder / f"{name}.safetensors") for name in names}
         train, curvature = stages["train"], stages["curvature"]["curvature"].double()
         factor = factor_from({name: t.double() for name, t in stages["factor"].items()}, self.damping)
-        return ExactAttributor.of({**train, "curvature": curvature}, self.task, self.tests, factor)
+        return ExactAttributor.of(self.method, {**train, "curvature": curvature}, self.task, self.tests, factor)
 
     @cached_property
     def _eigen(self) -> EigenFactor:

@@ -15,13 +15,14 @@ import pytest
 from dashboard.cli import main
 from dashboard.services.answer_forms import as_json
 from dashboard.services.explanation import Question, explain
-from influence_core.methods import METHODS
+from influence_core.methods import BASELINES, METHODS
 from influence_core.store import Workspace
 
 CLASSES = ("[bold]no[/bold]", "=HYPERLINK()")
 KEYS = ("plain", "-1+1", "@sum", "\x1b[31mred", "\u202ereversed", ":smile:", "<script>alert(1)</script>", "+5", "a,b")
 KEYS_OF_AN_ANSWER = (
-    "test_id key label prediction target measure run method damping unit n_train residual validated helpful harmful"
+    "test_id key label prediction target measure run method damping unit n_train residual validated predicts_refit "
+    "positive negative ranked_by helpful harmful"
 )
 PROJECT = """
 import torch
@@ -166,7 +167,8 @@ def test_json_is_one_object_with_these_keys(digits: Path, capsys: pytest.Capture
         assert [row["rank"] for row in answer[name]] == [1, 2, 3]
         assert [row["train_id"] for row in answer[name]] == best.indices[:3].tolist()
         assert [row["score"] for row in answer[name]] == [sign * float(v) for v in best.values[:3]]
-        assert set(answer[name][0]) == {"train_id", "key", "score", "label", "rank"}
+        assert set(answer[name][0]) == {"train_id", "key", "score", "label", "rank", "ranking"}
+        assert [row["ranking"] for row in answer[name]] == [row["score"] for row in answer[name]]
 
 
 def test_a_list_ends_where_the_sign_does(marked: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -216,6 +218,53 @@ def test_the_table_says_what_the_sign_means_and_how_far_to_trust_it(
     assert "residual" in said
 
 
+@pytest.mark.parametrize("rank", ["relative", "relative-theta", "cosine"])
+def test_a_second_ranking_orders_by_its_number_and_keeps_the_scores(
+    rank: str, digits: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked_by = ("--test", "5", "--rank", rank, "--top", "4")
+    answer = json.loads(asked(capsys, str(digits), *asked_by, "--format", "json"))
+    run = Workspace(digits).run()
+    expected = run.frame(5, rank=rank)
+    assert answer["ranked_by"] == rank
+    assert [row["train_id"] for row in answer["helpful"]] == expected["train_id"].head(4).tolist()
+    assert [row["ranking"] for row in answer["helpful"]] == expected["ranking"].head(4).tolist()
+    assert [row["score"] for row in answer["helpful"]] == expected["score"].head(4).tolist()
+    assert [row["train_id"] for row in answer["harmful"]] == expected["train_id"].iloc[::-1].head(4).tolist()
+    assert f"Ranked by {rank}: By the score over" in asked(capsys, str(digits), *asked_by)
+    assert main(["scores", str(digits), "--rank", rank, "--out", str(tmp_path / "s.npy")]) == 0
+    assert f"360 x 1,437 numbers to rank by {rank}; every row is solved" in capsys.readouterr().err
+    row = np.load(tmp_path / "s.npy", mmap_mode="r", allow_pickle=False)[5]
+    assert np.allclose(row, run.numbers(run.scores(5), 5, rank).numpy(), rtol=1e-6)
+
+
+def test_another_damping_has_no_self_influence_to_rank_by(digits: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    other = ("explain", str(digits), "--test", "5", "--damping", "0.5", "--rank")
+    assert main([*other, "relative"]) == 2
+    assert "under its own damping 0, so scores under damping 0.5 cannot be ranked by" in capsys.readouterr().err
+    assert main([*other, "cosine"]) == 0
+
+
+@pytest.mark.parametrize("method", ["grad-dot", "similarity", "loss", "random"])
+def test_a_baseline_says_in_every_form_that_it_predicts_no_refit(
+    method: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = str(built(tmp_path, "", "--method", method))
+    reading = BASELINES[method].reading
+    answer = json.loads(asked(capsys, out, "--test", "0", "--format", "json"))
+    assert (answer["predicts_refit"], answer["validated"], answer["residual"]) == (False, False, None)
+    assert answer["unit"] == reading.unit_of("nats")
+    assert answer["positive"] == (reading.positive or "helpful")
+    table = " ".join(asked(capsys, out, "--test", "0").split())
+    assert f"○ not checked: {reading.sentence}" in table
+    assert ("elpful" in table) == (method == "grad-dot")
+    lists = {row["list"] for row in csv.DictReader(io.StringIO(asked(capsys, out, "--test", "0", "--format", "csv")))}
+    assert lists <= {answer["positive"], answer["negative"]}
+    assert main(["scores", out, "--out", str(tmp_path / "s.npy")]) == 0
+    assert reading.sentence in capsys.readouterr().err
+    assert main(["info", out]) == 0
+
+
 def test_a_key_and_a_class_name_work_like_ids(digits: Path, capsys: pytest.CaptureFixture[str]) -> None:
     key = Workspace(digits).test[7].key
     by_key = asked(capsys, str(digits), "--test", key, "--target", "3", "--measure", "logit", "--format", "json")
@@ -236,13 +285,16 @@ def test_a_class_index_serves_where_no_class_has_that_name(marked: Path, capsys:
 def test_csv_has_a_line_an_example_and_no_formula(marked: Path, capsys: pytest.CaptureFixture[str]) -> None:
     said = asked(capsys, str(marked), "--test", "0", "--top", "40", "--format", "csv")
     rows = list(csv.DictReader(io.StringIO(said)))
-    assert list(rows[0]) == ["list", "rank", "train_id", "key", "score", "label"]
+    assert list(rows[0]) == ["list", "rank", "train_id", "key", "score", "label", "ranking"]
     assert {row["list"] for row in rows} <= {"helpful", "harmful"}
     keys = {int(row["train_id"]): row["key"] for row in rows}
     assert (keys[1], keys[2], keys[7], keys[8]) == ("'-1+1", "'@sum", "'+5", "a,b")
     assert {row["label"] for row in rows} == {"[bold]no[/bold]", "'=HYPERLINK()"}
     assert not [
-        cell for row in rows for name, cell in row.items() if name != "score" and cell[:1] in ("=", "+", "-", "@")
+        cell
+        for row in rows
+        for name, cell in row.items()
+        if name not in ("score", "ranking") and cell[:1] in ("=", "+", "-", "@")
     ]
 
 
@@ -322,6 +374,34 @@ def test_methods(capsys: pytest.CaptureFixture[str]) -> None:
     assert set(listed[0]) == {"name", "title", "cost", "limits"}
     assert main(["methods"]) == 0
     assert "Exact" in capsys.readouterr().out
+
+
+def test_what_can_be_set_of_a_method(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["methods", "cg"]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "Conjugate gradients" in said
+    assert "Most passes over the data" in said
+    assert "--method cg --set NAME=VALUE" in said
+    assert main(["methods", "cg", "--format", "json"]) == 0
+    settings = json.loads(capsys.readouterr().out)["settings"]
+    assert settings[0] == {
+        "setting": "damping",
+        "value": "a number",
+        "default": "0.01",
+        "meaning": "Added to the curvature once, as written.",
+    }
+    assert main(["methods", "nonsense"]) == 2
+    assert "There is no method 'nonsense'; choose one of exact, " in capsys.readouterr().err
+
+
+def test_settings_are_set_and_damping_has_a_short_form(tmp_path: Path) -> None:
+    file, out = str(project_file(tmp_path)), str(tmp_path / "w")
+    command = ["build", file, "--out", out, "--method", "cg", "--test-limit", "1"]
+    assert main([*command, "--set", "damping=0.25", "--set", "steps=300", "--set", "precision=float64"]) == 0
+    first = Workspace(out).run()
+    assert (first.damping, first.hyperparameters["steps"], first.hyperparameters["precision"]) == (0.25, 300, "float64")
+    assert main([*command, "--damping", "0.25", "--set", "steps=300", "--set", "precision=float64"]) == 0
+    assert [run.id for run in Workspace(out).runs] == [first.id]
 
 
 def test_help_and_version(capsys: pytest.CaptureFixture[str]) -> None:

@@ -43,7 +43,7 @@ def test_an_unsolved_row_is_solved_with_the_project_and_then_known(
     sentence = refused(capsys, "explain", str(out), "--test", unsolved)
     assert f"--test {unsolved} --project FILE` solves it" in sentence
     first = answer(capsys, str(out), "--test", unsolved, "--project", file)
-    assert (first["method"], first["damping"], first["validated"]) == ("cg", 0.1, False)
+    assert (first["method"], first["damping"], first["validated"]) == ("cg", 0.1, True)
     assert first["helpful"]
     assert 0 < float(str(first["residual"])) <= 0.01
     assert answer(capsys, str(out), "--test", unsolved) == first
@@ -113,10 +113,22 @@ def test_what_did_not_converge_shows_no_ranking(tmp_path: Path, capsys: pytest.C
         (("--method", "cg", "--tolerance", "1e-9"), "in float32 a residual means something from 1e-05"),
         (("--method", "lissa", "--tolerance", "0"), "Tolerance is 0"),
         (("--method", "cg", "--damping", "-1"), "Damping is -1"),
-        (("--method", "exact", "--tolerance", "0.1"), "The method exact has no tolerance; leave out --tolerance"),
+        (
+            ("--method", "exact", "--tolerance", "0.1"),
+            "The method exact has no tolerance; leave it out",
+        ),
         (("--rows", "7"), "The method exact has no rows"),
         (("--method", "cg", "--rows", "0"), "--rows"),
         (("--method", "nonsense"), "nonsense"),
+        (("--method", "cg", "--set", "damping"), "'damping' is no setting; write --set NAME=VALUE"),
+        (("--method", "cg", "--set", "=1"), "'=1' is no setting"),
+        (("--damping", "1", "--set", "damping=2"), "The setting damping is given twice, as 1 and as 2"),
+        (("--method", "cg", "--set", "dampng=2"), "has no dampng; leave it out, choose another method, or set one of"),
+        (("--method", "cg", "--set", "steps=many"), "'many' is no value for steps of the method cg (most passes over"),
+        (
+            ("--method", "cg", "--set", "curvature=fisher"),
+            "it may be one of gauss-newton, hessian, and is",
+        ),
     ],
 )
 def test_options_that_cannot_be(

@@ -114,7 +114,7 @@ def test_damping_that_cannot_be(tiny: Path, tmp_path: Path, capsys: pytest.Captu
         ),
         (["scores", "DIR"], "Missing option '--out'"),
         (["scores", "DIR", "--out", "x.npy", "--run", "nothing"], "no complete run 'nothing'"),
-        (["build", "digits", "--out", "x", "--method", "magic"], "'magic' is not one of"),
+        (["build", "digits", "--out", "x", "--method", "magic"], "no method 'magic'; choose one of exact, "),
         (["build", "digits", "--out", "x", "--test-limit", "0"], "--test-limit"),
         (["demo", "--port", "99999"], "--port"),
         (["methods", "--format", "csv"], "'csv' is not one of"),

@@ -36,6 +36,7 @@ def explained(values: Sequence[float], target: Target = Target(), residual: floa
         words=words(target, "classification", NAMES, label=1, prediction=0),
         unit="nats",
         values=scores,
+        numbers=scores,
         ranked={"positive": order[scores[order] > 0], "negative": reverse[scores[reverse] < 0]},
         residual=residual,
         damping=0.0,
@@ -186,7 +187,7 @@ def test_the_tab_compares_two_runs(two_runs: Workspace, monkeypatch: pytest.Monk
     test_id = int(newest.solved[0])
     app = opened(two_runs, monkeypatch, run=newest.id, test=test_id)
     assert not app.exception
-    expected = compare.compare(*(influence.explain(two_runs, run, test_id, Target()) for run in (newest, oldest)))
+    expected = compare.compare(*(influence.explain(run, test_id, Target()) for run in (newest, oldest)))
     assert f"**{expected.sentence}**" in shown(app).replace("\\", "")
     assert next(m.value for m in app.metric) == f"{expected.spearman:.3f}"
     facts, overlaps = (table.value for table in app.table)

@@ -136,6 +136,27 @@ def test_the_target_menus_change_the_address(app: AppTest) -> None:
     assert "target" not in address(app)
 
 
+def test_the_ranking_is_in_the_address_and_orders_the_cards(app: AppTest, digits: Workspace) -> None:
+    app.run()
+    test_id, run = int(address(app)["test"]), digits.run()
+    ids = {}
+    for rank in ("effect", "relative", "cosine"):
+        app.segmented_control(key="rank-by").set_value(rank).run()
+        assert address(app).get("rank", "effect") == rank
+        ids[rank] = [card["id"] for card in component(app, "deck-negative")["cards"]]
+        expected = run.frame(test_id, rank=rank)["train_id"].iloc[::-1]
+        assert ids[rank] == expected.head(len(ids[rank])).tolist()
+    assert ids["effect"] != ids["relative"] != ids["cosine"]
+    assert "nats · cosine −" in component(app, "deck-negative")["cards"][0]["score"]
+
+
+def test_a_link_with_a_ranking_that_is_none_says_so(app: AppTest) -> None:
+    app.query_params["rank"] = "size"
+    app.run()
+    assert not app.exception
+    assert "This run cannot rank by size, so its order is that of the effect." in shown(app)
+
+
 def test_more_cards_on_a_page(app: AppTest) -> None:
     app.run()
     app.segmented_control(key="cards-size").set_value(24).run()

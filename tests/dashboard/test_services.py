@@ -22,6 +22,7 @@ from dashboard.services import (
     performance,
     pictures,
     ranking,
+    ranks,
     start,
     table_rows,
     targets,
@@ -34,7 +35,7 @@ from dashboard.services.projects import of_workspace
 from dashboard.services.refit import obstacle, refit
 from dashboard.services.wording import signed
 from influence_core.errors import ProjectError, TargetError
-from influence_core.methods import Newton
+from influence_core.methods import Newton, Similarity
 from influence_core.removal.head_fit import fit_head
 from influence_core.store import Run, Workspace, build
 from influence_core.target import Target
@@ -48,7 +49,7 @@ def newton(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 
 def explained(workspace: Workspace, test_id: int, target: Target = Target()) -> influence.Explanation:  # noqa: B008
-    return influence.explain(workspace, workspace.run(), test_id, target)
+    return influence.explain(workspace.run(), test_id, target)
 
 
 def test_the_sentence_counts_who_carries_half(digits: Workspace) -> None:
@@ -64,6 +65,49 @@ def test_ranks_and_shares_add_up(digits: Workspace) -> None:
         assert sum(shown.share(int(i)) for i in shown.ranked[side]) == pytest.approx(1)
     assert np.all(np.diff(shown.values[shown.ranked["positive"]]) <= 0)
     assert np.all(np.diff(shown.values[shown.ranked["negative"]]) >= 0)
+
+
+def test_another_ranking_changes_the_order_and_not_the_scores(digits: Workspace) -> None:
+    effect, relative = (influence.explain(digits.run(), 327, Target(), rank) for rank in ("effect", "relative"))
+    assert np.array_equal(effect.values, relative.values)
+    assert np.array_equal(effect.numbers, effect.values)
+    assert influence.sentence(effect) == influence.sentence(relative)
+    for side, sign in influence.SIGNS.items():
+        assert set(effect.ranked[side]) == set(relative.ranked[side])
+        assert effect.ranked[side].tolist() != relative.ranked[side].tolist()
+        assert np.all(np.diff(sign * relative.numbers[relative.ranked[side]]) <= 0)
+        assert np.array_equal(distribution.cumulative(effect, side)[1], distribution.cumulative(relative, side)[1])
+    ids = relative.ranked["positive"][:2].tolist()
+    first = cards.score_cards(digits, relative, "positive", ids, {})[0]
+    assert first["score"].startswith("+")
+    assert f"nats · relative {signed(float(relative.numbers[ids[0]]), '').strip()}" in first["score"]
+    assert first["width"] == 1.0
+    table = ranking.table(relative, digits.train.frame(), digits.manifest.class_names)
+    assert table["relative"].abs().is_monotonic_decreasing
+    assert np.array_equal(table["score"], relative.values[table["id"]])
+
+
+@pytest.fixture(scope="module")
+def similar(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """A baseline that judges nothing, on digits."""
+    return build(demo_models.load("digits"), tmp_path_factory.mktemp("similar"), Similarity(), test_limit=12)
+
+
+def test_a_baseline_is_said_to_be_one_wherever_it_is_shown(similar: Workspace) -> None:
+    run = similar.run()
+    shown = explained(similar, int(run.solved[0]))
+    said = trust.trust(run, shown)
+    assert (said.state, said.sentence) == ("not checked", Similarity.reading.sentence)
+    assert (said.facts, said.notes) == (("method similarity",), ())
+    n_similar = len(shown.ranked["positive"])
+    assert influence.sentence(shown) == f"Of 1,437 training examples: {n_similar:,} similar, 0 dissimilar."
+    card = cards.score_cards(similar, shown, "positive", shown.ranked["positive"][:1].tolist(), {})[0]
+    assert card["share"].endswith("% of “similar” total")
+    assert card["score"].endswith(" cosine")
+    assert start.harmful(similar, run, similar.test.frame()) == start.Harm([], 0)
+    assert training.reach(similar, run, 3).verbs == ("similar:", "dissimilar:")
+    assert "predicts no change, so a refit has nothing to check" in obstacle(similar, run, None)
+    assert ranks.offered(run) == ["effect"]
 
 
 def test_words_of_another_target(digits: Workspace) -> None:

@@ -244,7 +244,7 @@ def test_after_a_restart_predictions_are_solved_and_refitted(made: Workspace) ->
 def test_another_run_is_built_of_the_folder_itself(made: Workspace) -> None:
     command = another(made, made.run())
     assert command.startswith(f"influence build {made.path} --out {made.path}")
-    order = BuildOrder(str(made.path), "exact", {"damping": 0.01})
+    order = BuildOrder(str(made.path), "exact", {"damping": "0.01"})
     again = build_order(order, made.path, lambda progress: None)
     assert len(again.runs) == 2
     assert again.manifest == made.manifest

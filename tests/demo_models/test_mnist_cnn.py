@@ -92,6 +92,33 @@ def test_a_row_of_weight_zero_has_no_say_and_one_over_n_is_kept(rows: Rows) -> N
     assert training._objective(model) == pytest.approx(float(weights @ losses.detach()) / len(rows) + penalty, rel=1e-5)
 
 
+def test_checkpoints_are_moments_of_the_training(rows: Rows, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trained when the first is loaded and kept; the last moment of the mini-batches is where the rest goes on."""
+    recipe = replace(SHORT, epochs=3, kept_epochs=(1, 3), quasi_newton_steps=1, gradient_steps=0)
+    monkeypatch.setattr(mnist_cnn, "RECIPE", recipe)
+    first, last = mnist_cnn._checkpoints(rows)
+    assert not folder.exists()
+    model = network(recipe, 28, 0)
+    Training(recipe, rows.inputs, rows.labels, torch.ones(len(rows)), 0)._mini_batches(model.train())
+    assert all(torch.equal(value, model.state_dict()[name]) for name, value in last.load().items())
+    assert not torch.equal(first.load()["0.weight"], last.load()["0.weight"])
+    (file,) = folder.iterdir()
+    written = file.read_bytes()
+    monkeypatch.setattr(mnist_cnn, "_moments", None)
+    again, _ = mnist_cnn._checkpoints(rows)
+    assert torch.equal(again.load()["0.weight"], first.load()["0.weight"])
+    assert file.read_bytes() == written
+
+
+def test_the_rate_of_a_checkpoint_is_that_of_the_schedule(mnist: Project) -> None:
+    """The rate rises, stays high and falls, as one cycle does; with a momentum of m a step counts 1 / (1 - m) times."""
+    rates = [one.learning_rate for one in mnist.checkpoints]
+    assert len(rates) == len(mnist_cnn.RECIPE.kept_epochs)
+    peak = mnist_cnn.RECIPE.learning_rate / (1 - 0.85)
+    assert max(rates) == pytest.approx(peak, rel=0.05)
+    assert 0 < rates[-1] < 0.2 * peak
+
+
 def test_a_second_training_is_read_from_the_cache(rows: Rows, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = mnist_cnn._trained(rows)
     (file,) = folder.iterdir()

@@ -325,12 +325,12 @@ def test_auto_takes_the_exact_method_as_far_as_it_goes() -> None:
     assert auto(samples.sample("mlp")) == Exact()
     large = nn.Linear(5, LARGEST // 5)
     project = Project("large", large.eval(), ClassificationTask(LARGEST // 5), samples.rows(3), samples.rows(3))
-    assert auto(project) == Lissa(finish="cg", passes=8)
+    assert auto(project) == ConjugateGradients()
     assert auto(replace(project, attributed=("bias",))) == Exact()
 
 
 def test_the_menu_names_every_method() -> None:
-    assert list(METHODS) == ["exact", "newton", "lissa", "cg"]
+    assert {"exact", "newton", "lissa", "cg"} <= set(METHODS)
     for name, kind in METHODS.items():
         assert (kind.name, bool(kind.title), bool(kind.cost), bool(kind.limits)) == (name, True, True, True)
 

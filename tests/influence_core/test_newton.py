@@ -235,7 +235,7 @@ def test_what_it_cannot_serve_is_told_what_can(monkeypatch: pytest.MonkeyPatch) 
     project = replace(samples.sample("mlp"), model=wide)
     with pytest.raises(MethodError, match=r"newton method serves up to 10,000; .* or use the method cg"):
         Newton().fit(project)
-    with pytest.raises(MethodError, match="has no steps '3'; choose one of 1, 2"):
+    with pytest.raises(MethodError, match="newton's steps is 3; it must be 1 or 2"):
         Newton(steps=3).fit(samples.sample("mlp"))  # type: ignore[arg-type]
     monkeypatch.setattr(newton, "LARGEST_MOVES", 500)
     with pytest.raises(MethodError, match=r"39 parameters' moves for each of 30 training examples .* use steps=1"):

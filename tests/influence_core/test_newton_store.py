@@ -66,7 +66,7 @@ def test_a_run_on_any_other_model_keeps_its_measurement_and_solves_more_with_the
     gap = run.first_order_gap
     assert gap is not None
     ids = run.solved.tolist()
-    expected = (live.first.scores(ids).values - live.scores(ids).values).square().mean(0).sqrt()
+    expected = (live.first_order.scores(ids).values - live.scores(ids).values).square().mean(0).sqrt()
     assert oracles.relative(gap.gap, expected) < 1e-9
 
 

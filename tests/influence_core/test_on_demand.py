@@ -30,8 +30,8 @@ from tests import oracles
 from tests.influence_core import samples
 from tests.influence_core.test_store import Stopped, digests
 
-LISSA = Lissa(damping=0.5, tolerance=1e-4, batch=8, passes=400)
-CG = ConjugateGradients(damping=0.5, tolerance=1e-4)
+LISSA = Lissa(damping=0.5, tolerance=1e-4, batch=8, passes=400, preconditioner="none")
+CG = ConjugateGradients(damping=0.5, tolerance=1e-4, preconditioner="none")
 LOSS = Target()
 
 

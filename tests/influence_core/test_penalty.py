@@ -63,5 +63,5 @@ def test_products_equal_the_dense_hessian(task: Task, diagonal: bool, dtype: tor
     products = model.penalty_hessian_products(directions)
     expected = dense @ directions
     assert float((products - expected).norm()) <= (1e-12 if dtype is torch.float64 else 1e-4) * float(expected.norm())
-    assert (model._penalty_diagonal is not None) == diagonal
+    assert (model.penalty_diagonal is not None) == diagonal
     assert oracles.relative(products + 1, expected + 1) < 1e-4

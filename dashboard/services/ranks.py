@@ -1,0 +1,22 @@
+"""What the training examples of a prediction can be ranked by on the page."""
+
+from __future__ import annotations
+
+from influence_core.rankings import EXPLAINED, Rank
+from influence_core.store import Run
+
+__all__ = ["EFFECT", "Rank", "explained", "offered"]
+
+EFFECT: Rank = "effect"
+ON_PAGE: tuple[Rank, ...] = (EFFECT, "relative", "cosine")
+
+
+def offered(run: Run) -> list[Rank]:
+    """The rankings that a run can make."""
+    known = run.norms.ranks
+    return [rank for rank in ON_PAGE if rank in known]
+
+
+def explained(rank: Rank) -> str:
+    """One sentence."""
+    return EXPLAINED[rank]
