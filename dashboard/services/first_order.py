@@ -35,4 +35,4 @@ def flags(run: Run) -> dict[int, str]:
     gap = run.first_order_gap
     if gap is None or run.method == Newton.name:
         return {}
-    return {int(i): f"score {off(run, int(i))}" for i in np.flatnonzero(gap.relative.numpy() >= LARGE)}
+    return {int(i): f"scores about {off(run, int(i))}" for i in np.flatnonzero(gap.relative.numpy() >= LARGE)}

@@ -49,8 +49,10 @@ class Newton:
     is_estimate: ClassVar[bool] = True
     is_one_by_one: ClassVar[bool] = False
     title: ClassVar[str] = "Leave-one-out Newton step"
-    cost: ClassVar[str] = "Exact, and n p^2 operations once; steps=2: n^2 p more. A prediction takes C of exact's"
-    limits: ClassVar[str] = "Up to about 10,000 attributed parameters; a layer that is no linear head is run n times"
+    cost: ClassVar[str] = "As exact, and n p^2 operations once, n^2 p more with steps=2; then C products a prediction"
+    limits: ClassVar[str] = (
+        "Up to about 10,000 attributed parameters; what is no linear head is run for every training example"
+    )
 
     def prepare(self, project: Project) -> NewtonFit:
         """Check the project and decide how it is computed.

@@ -200,7 +200,7 @@ class _Builder:
 
     def _first_order_gap(self, folder: Path, tensors: Tensors, attributor: Attributor, ids: list[int]) -> None:
         """How far first order is from the Newton step for each training example, where both are at hand."""
-        path = folder / "first-order.safetensors"
+        path = folder / "newton-gap.safetensors"
         if path.is_file():
             return
         with Ticker("First order against Newton", self.progress):

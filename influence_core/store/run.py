@@ -282,7 +282,7 @@ class Run:
     @cached_property
     def first_order_gap(self) -> FirstOrderGap | None:
         """How far first order is from the Newton step for each training example; None where that is not stored."""
-        path = self.folder / "first-order.safetensors"
+        path = self.folder / "newton-gap.safetensors"
         return FirstOrderGap.read(read_checked(path)) if path.is_file() else None
 
     @property

@@ -230,14 +230,14 @@ def test_what_first_order_misses_of_an_example_is_said_in_words(digits: Workspac
     assert said[0] == f"First order is about {off} here, by a Newton step without this example."
     assert said[1] == f"First order would be about {off} here; these scores are Newton steps."
     flags = first_order.flags(run)
-    assert flags[worst] == f"score {off}"
+    assert flags[worst] == f"scores about {off}"
     assert set(flags) == set((relative >= first_order.LARGE).nonzero()[:, 0].tolist())
     assert first_order.flags(newton) == {}
 
 
 def test_where_the_gap_is_not_stored_nothing_is_said(digits: Workspace, tmp_path: Path) -> None:
     copy = Workspace(shutil.copytree(digits.path, tmp_path / "copy"))
-    (copy.run().folder / "first-order.safetensors").unlink()
+    (copy.run().folder / "newton-gap.safetensors").unlink()
     assert training.reach(copy, copy.run(), 5).first_order == ""
     assert first_order.flags(copy.run()) == {}
 
