@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from influence_core.methods import Exact as Exact
     from influence_core.methods import Newton as Newton
     from influence_core.methods.group_removal import remove_group as remove_group
+    from influence_core.project import SGD as SGD
     from influence_core.project import Project as Project
     from influence_core.store import Workspace as Workspace
     from influence_core.store import build as build
@@ -38,6 +39,7 @@ _HOMES = {
     "MultiLabelTask": "task",
     "Project": "project",
     "RegressionTask": "task",
+    "SGD": "project",
     "TableView": "views",
     "Target": "target",
     "Task": "task",

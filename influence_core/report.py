@@ -147,6 +147,9 @@ class FitReport:
         lowest_eigenvalue: Of the undamped curvature on the space that is solved, an estimate from above; None
             where it was not needed.
         largest_eigenvalue: Of the undamped curvature, an estimate from below; None where it was not needed.
+        damping_used: What was added to the curvature by a method that chose it itself; else None.
+        damping_rule: How it was chosen, or what is done in its place, in words; empty if the user gave the damping.
+        facts: What else a reader should know of the fit, in words.
         parameters_attributed: Parameters that scores account for.
         parameters_total: All parameters of the model.
     """
@@ -160,6 +163,9 @@ class FitReport:
     parameters_attributed: int
     parameters_total: int
     largest_eigenvalue: float | None = None
+    damping_used: float | None = None
+    damping_rule: str = ""
+    facts: tuple[str, ...] = ()
 
     @property
     def coverage(self) -> float:

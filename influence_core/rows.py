@@ -1,92 +1,25 @@
-"""Gradients of many examples, kept in the smallest form that answers exactly.
-
-A linear head keeps its inputs and residuals (``n d + n k`` numbers), any other small model its gradients (``n p``).
-"""
+"""What is known of the examples: the training gradients in one of three forms, and the outputs of test predictions."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Protocol
 
 import torch
 from torch import Tensor
 
+from influence_core.gradient_rows import DenseRows, GradientRows, KroneckerRows
+from influence_core.sharded_rows import ShardedRows, sharded
 from influence_core.target import Target
 from influence_core.task import Task
 
-
-class GradientRows(Protocol):
-    """The loss gradients of the training examples, one row each."""
-
-    def __len__(self) -> int:
-        """The number of examples."""
-        ...
-
-    def dot(self, vectors: Tensor) -> Tensor:
-        """Every gradient times every column, shape ``(p, m)`` to ``(n, m)``."""
-        ...
-
-    def dense(self, start: int, stop: int) -> Tensor:
-        """Some gradients in full, shape ``(stop - start, p)``."""
-        ...
-
-
-@dataclass(frozen=True)
-class KroneckerRows:
-    """Gradients ``factors_i (x) inputs_i`` of a linear head, output-major.
-
-    Attributes:
-        inputs: Shape ``(n, d)``.
-        factors: Derivative of the loss by the outputs in the output basis, shape ``(n, k)``.
-    """
-
-    inputs: Tensor
-    factors: Tensor
-
-    def __len__(self) -> int:
-        """The number of examples."""
-        return len(self.inputs)
-
-    def dot(self, vectors: Tensor) -> Tensor:
-        """Every gradient times every column, one output at a time."""
-        by_output = vectors.view(self.factors.shape[1], self.inputs.shape[1], -1).to(self.inputs.dtype)
-        total = torch.zeros(len(self), vectors.shape[1], dtype=self.inputs.dtype)
-        for factor, block in zip(self.factors.to(self.inputs.dtype).unbind(1), by_output, strict=True):
-            total.addcmul_(factor[:, None], self.inputs @ block)
-        return total
-
-    def dense(self, start: int, stop: int) -> Tensor:
-        """Some gradients in full."""
-        factors, inputs = self.factors[start:stop], self.inputs[start:stop].to(self.factors.dtype)
-        return (factors[:, :, None] * inputs[:, None, :]).flatten(1)
-
-
-@dataclass(frozen=True)
-class DenseRows:
-    """Gradients in full.
-
-    Attributes:
-        rows: Shape ``(n, p)``.
-    """
-
-    rows: Tensor
-
-    def __len__(self) -> int:
-        """The number of examples."""
-        return len(self.rows)
-
-    def dot(self, vectors: Tensor) -> Tensor:
-        """Every gradient times every column."""
-        return self.rows @ vectors.to(self.rows.dtype)
-
-    def dense(self, start: int, stop: int) -> Tensor:
-        """Some gradients in full."""
-        return self.rows[start:stop]
+__all__ = ["DenseRows", "GradientRows", "KroneckerRows", "OutputRows", "ShardedRows", "rows_from"]
 
 
 def rows_from(tensors: Mapping[str, Tensor]) -> GradientRows:
-    """The rows that a fit stored."""
+    """The rows that a fit made."""
+    if any(key.startswith("rows/") for key in tensors):
+        return sharded(tensors, "rows")
     if "rows" in tensors:
         return DenseRows(tensors["rows"])
     return KroneckerRows(tensors["inputs"], tensors["factors"])

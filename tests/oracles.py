@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -222,10 +223,11 @@ def softmax_refit(project: Project, removed: Sequence[int]) -> Tensor:
         if np.linalg.norm(gradient) < 1e-12:
             return torch.from_numpy(logsumexp(t @ weights.T, axis=1) - (t @ weights.T)[np.arange(len(t)), labels])
         hessian = decay * np.eye(c * d)
-        for a in range(c):
-            for b in range(c):
-                spread = p[:, a] * ((a == b) - p[:, b])
-                hessian[a * d : (a + 1) * d, b * d : (b + 1) * d] += x.T @ (spread[:, None] * x) / n
+        for a, b in itertools.combinations_with_replacement(range(c), 2):
+            spread = p[:, a] * ((a == b) - p[:, b])
+            block = x.T @ (spread[:, None] * x) / n
+            hessian[a * d : (a + 1) * d, b * d : (b + 1) * d] += block
+            hessian[b * d : (b + 1) * d, a * d : (a + 1) * d] += block.T if a != b else 0
         step, size = np.linalg.solve(hessian, gradient.ravel()).reshape(c, d), 1.0
         while value(weights - size * step) > value(weights) + 1e-13 and size > 1e-4:
             size /= 2

@@ -22,7 +22,10 @@ from influence_core.project import Project
 from influence_core.rows import GradientRows, OutputRows, rows_from
 from influence_core.solvers.base import Factor
 from influence_core.solvers.cholesky import CholeskyFactor
+from influence_core.solvers.damping import AUTO, Chosen, Damping, SpectralFilter, rule
 from influence_core.solvers.eigen import EigenFactor
+from influence_core.solvers.inverse import InverseFactor
+from influence_core.strongest import Strongest, strongest
 from influence_core.target import Target
 from influence_core.task import RegressionTask, Task
 
@@ -78,6 +81,8 @@ class ExactAttributor:
         factor: ``(curvature + damping I)`` ready to be inverted.
         tests: Where test predictions come from.
         task: The project's task.
+        damping_rule: How the damping was chosen, or what is done in its place, in words; empty if it was given.
+        facts: What else a reader should know of the fit, in words.
     """
 
     method: str
@@ -86,6 +91,8 @@ class ExactAttributor:
     factor: Factor
     tests: Tests
     task: Task
+    damping_rule: str = ""
+    facts: tuple[str, ...] = ()
 
     shard = SHARD
     first = None  # an answer takes one product
@@ -114,8 +121,8 @@ class ExactAttributor:
         return {**self.tests.read(test_ids).tensors(), **kept, "scores": found}
 
     def with_factor(self, factor: Factor) -> ExactAttributor:
-        """The same gradients under another factor, for instance another damping."""
-        return replace(self, factor=factor)
+        """The same gradients under another factor, for instance another damping that somebody asked for."""
+        return replace(self, factor=factor, damping_rule="")
 
     def scores(self, test_ids: Sequence[int], target: Target = Target()) -> scores.InfluenceScores:  # noqa: B008  (frozen)
         """Scores of some test predictions against every training example, shape ``(len(test_ids), n_train)``.
@@ -134,9 +141,15 @@ class ExactAttributor:
             unit=scores.unit(target, self.task.kind, self.task.unit if isinstance(self.task, RegressionTask) else ""),
             method=self.method,
             damping=self.factor.damping,
+            damping_rule=self.damping_rule,
             residual=self.residual(columns[:, :SAMPLED], solved[:, :SAMPLED]),
             outside=None if outside is None else float(outside.max()),
         )
+
+    def strongest(self, test_ids: Sequence[int], target: Target, k: int) -> list[Strongest]:
+        """The k most positive and most negative scores of each test prediction, and the histogram of all of them."""
+        columns = scores.scale(self.factor.solve(self.tests.gradients(test_ids, target)), self.n_train, target)
+        return strongest(self.rows, columns, min(k, self.n_train))
 
     def self_influence(self) -> Tensor:
         """Self-influence of every training example, shape ``(n_train,)``."""
@@ -148,6 +161,8 @@ class ExactAttributor:
 
     def residual(self, columns: Tensor, solved: Tensor) -> float:
         """Largest relative residual of the damped solve, on the space that is solved."""
+        if isinstance(self.factor, InverseFactor):
+            return self.factor.residual  # measured when it was made; a product with the curvature takes longer than all
         if isinstance(self.factor, EigenFactor):
             columns = self.factor.project(columns)
             back = self.factor.multiply(solved)
@@ -156,8 +171,19 @@ class ExactAttributor:
         return float(((back - columns).norm(dim=0) / columns.norm(dim=0).clamp_min(1e-300)).max())
 
 
-def factor_from(tensors: Tensors, damping: float) -> Factor:
-    """The factor that a fit stored."""
-    if "cholesky" in tensors:
-        return CholeskyFactor(tensors["cholesky"], damping, float(tensors["lowest"]))
-    return EigenFactor(tensors["values"], tensors["vectors"], damping, int(tensors["null"]))
+def factor_from(tensors: Tensors, damping: Damping) -> Factor:
+    """The factor that a fit stored; a damping that the fit chose itself is stored with it."""
+    used = float(tensors["damping"]) if damping == AUTO else damping
+    if "cholesky" not in tensors:
+        filtered = SpectralFilter.from_tensor(tensors["filter"]) if "filter" in tensors else None
+        return EigenFactor(tensors["values"], tensors["vectors"], used, int(tensors["null"]), filtered)
+    exact = CholeskyFactor(tensors["cholesky"], used, float(tensors["lowest"]))
+    if "inverse" not in tensors:
+        return exact
+    return InverseFactor(exact, tensors["inverse"], float(tensors["inverse_residual"]))
+
+
+def rule_of(asked: Damping, factor: Factor) -> str:
+    """How a factor's damping was chosen, in words; empty if ``asked`` is a number."""
+    filtered = factor.filter if isinstance(factor, EigenFactor) else None
+    return rule(asked, Chosen(factor.damping, filtered))

@@ -16,7 +16,8 @@ from influence_core.predictions import Predictions, predict
 from influence_core.project import Project, Split
 from influence_core.rows import OutputRows
 from influence_core.scores import InfluenceScores
-from influence_core.solvers.base import Damping
+from influence_core.sharded_rows import shard_key
+from influence_core.solvers.damping import Damping
 from influence_core.target import Target
 
 Tensors = Mapping[str, Tensor]
@@ -31,11 +32,57 @@ class Stage:
         name: Names the file that keeps its result and the line of progress.
         title: The step in words.
         compute: A pure function of the project and the earlier stages' tensors.
+        in_double: Whether stored float32 is read back as float64, in which almost everything is computed.
     """
 
     name: str
     title: str
     compute: Callable[[Tensors, Tick], dict[str, Tensor]]
+    in_double: bool = True
+
+
+@dataclass(frozen=True)
+class RowStage:
+    """A step of a fit that makes rows, one a training example, a shard at a time: all of them need not fit into memory.
+
+    Later stages and the attributor find them by ``sharded(tensors, NAME)``, memory-mapped where they are stored.
+
+    Attributes:
+        name: Names the files that keep its shards and the line of progress.
+        title: The step in words.
+        total: Number of rows.
+        compute: A pure function of the project, the earlier stages' tensors and the rows ``start`` to ``stop``: tensors
+            by name, of ``stop - start`` rows each. The rows must not depend on where a shard begins.
+        shard: Rows at a time.
+    """
+
+    name: str
+    title: str
+    total: int
+    compute: Callable[[Tensors, int, int], dict[str, Tensor]]
+    shard: int = 65_536
+
+    @property
+    def bounds(self) -> list[tuple[int, int]]:
+        """Where each shard starts and stops."""
+        return [(start, min(start + self.shard, self.total)) for start in range(0, self.total, self.shard)]
+
+    def rows(self, earlier: Tensors, start: int, stop: int) -> dict[str, Tensor]:
+        """One shard.
+
+        Raises:
+            MethodError: If a row holds NaN or infinity.
+        """
+        made = self.compute(earlier, start, stop)
+        for name, rows in made.items():
+            bad = ~rows.reshape(stop - start, -1).isfinite().all(dim=1)
+            if bad.any():
+                msg = (
+                    f"{self.title}: row {start + int(bad.nonzero()[0])} of {name} holds NaN or infinity; look at that "
+                    "training example, or leave it out."
+                )
+                raise MethodError(msg)
+        return made
 
 
 class Tests(Protocol):
@@ -114,7 +161,7 @@ class Fit(Protocol):
         ...
 
     @property
-    def stages(self) -> tuple[Stage, ...]:
+    def stages(self) -> Sequence[Stage | RowStage]:
         """The steps of the fit, in order; each is stored by itself, so that a build can resume."""
         ...
 
@@ -181,11 +228,16 @@ def try_rows(model: FunctionalModel, project: Project) -> None:
     check_batch_independence(model, project)
 
 
-def run_stages(stages: Sequence[Stage]) -> dict[str, Tensor]:
+def run_stages(stages: Sequence[Stage | RowStage]) -> dict[str, Tensor]:
     """What the stages of a fit make, in memory."""
     tensors: dict[str, Tensor] = {}
     for stage in stages:
-        tensors |= stage.compute(tensors, lambda done, total: None)
+        if isinstance(stage, Stage):
+            tensors |= stage.compute(tensors, lambda done, total: None)
+            continue
+        for start, stop in stage.bounds:
+            shard = stage.rows(tensors, start, stop)
+            tensors |= {shard_key(name, start): rows for name, rows in shard.items()}
     return tensors
 
 

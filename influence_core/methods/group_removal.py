@@ -19,6 +19,7 @@ from influence_core.methods.newton import NewtonFit
 from influence_core.project import Project
 from influence_core.removal.group import GroupStep, Steps
 from influence_core.rows import held
+from influence_core.solvers.damping import AUTO
 from influence_core.target import Target
 from influence_core.task import inputs_and_labels, relabelled
 
@@ -93,6 +94,8 @@ def remove_group(
         msg = f"There is no training example {unknown[0]}; ids run from 0 to {n - 1}."
         raise UnknownNameError(msg)
     objective, start = exact.objective
-    change, arrival = GroupStep(objective, start, n, exact.method.damping).without(rows, steps)
+    given = exact.method.damping
+    damping = exact.fitted.factor.damping if given == AUTO else given  # the one that was chosen
+    change, arrival = GroupStep(objective, start, n, damping).without(rows, steps)
     parameters = exact.model.theta + exact.flat(change)
     return GroupRemoval(tuple(rows), parameters, arrival.gradient_norm, arrival.steps, exact)

@@ -24,6 +24,7 @@ from influence_core.methods.newton_attributor import HeadMoves, ModelMoves, Newt
 from influence_core.methods.newton_examples import HeadExamples, ModelExamples
 from influence_core.predictions import Predictions
 from influence_core.project import Project, Split
+from influence_core.solvers.damping import AUTO
 
 LARGEST_MOVES = 250_000_000  # training examples x parameters whose moves are kept, 2 GB in float64
 STEPS = (1, 2)
@@ -87,8 +88,11 @@ class Newton:
 
 
 def newton_beside(fit: Fit, tensors: Tensors) -> NewtonAttributor | None:
-    """The Newton steps on the curvature of an exact fit of a linear head, if they take seconds; else None."""
-    if not isinstance(fit, ExactFit) or fit.head is None:
+    """The Newton steps on the curvature of an exact fit of a linear head with a damping that was given, or None.
+
+    None too where they would take more than seconds, or where there is no step without some example.
+    """
+    if not isinstance(fit, ExactFit) or fit.head is None or fit.method.damping == AUTO:
         return None
     n, p = len(fit.project.train), len(tensors["curvature"])
     if n * p * p > QUICK:

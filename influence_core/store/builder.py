@@ -21,22 +21,24 @@ from influence_core.gradients import FunctionalModel
 from influence_core.heads import Head, find_head
 from influence_core.methods import Fit, Method, auto
 from influence_core.methods.attributor import ExactAttributor
-from influence_core.methods.base import Attributor, Tensors, Tick
+from influence_core.methods.base import Attributor, RowStage, Stage, Tensors, Tick
 from influence_core.methods.exact import LARGEST
 from influence_core.methods.newton import newton_beside
 from influence_core.methods.newton_attributor import NewtonAttributor
 from influence_core.methods.norms import norms
 from influence_core.project import Project
 from influence_core.report import FitReport, largest_residual
+from influence_core.solvers.damping import AUTO
 from influence_core.store.describe import describe, fingerprint, solve_order, view_of
 from influence_core.store.examples import is_named_alike, write_examples
 from influence_core.store.files import drop_damaged, explained, write_sums
 from influence_core.store.manifest import Manifest, ReportRecord, RunRecord, read_record, write_record
 from influence_core.store.progress import Report, Ticker, within
 from influence_core.store.refit_check import MEASURED, REMOVED, RefitCheck
+from influence_core.store.row_store import in_double, stored_rows
 from influence_core.store.shards import Kind, Shard, shards_of
 from influence_core.store.solved_rows import solved_rows
-from influence_core.store.tensors import in_double, read_tensors, write_tensors
+from influence_core.store.tensors import read_tensors, write_tensors
 from influence_core.store.workspace import Workspace
 from influence_core.target import Target
 
@@ -127,6 +129,7 @@ class _Builder:
 
     def open_run(self, manifest: Manifest, order: list[int]) -> Path:
         """Write what the run is, before its results."""
+        recipe = self.fit.project.recipe if self.fit.method.damping == AUTO else None
         record = RunRecord(
             method=self.fit.method.name,
             hyperparameters=asdict(self.fit.method),
@@ -134,8 +137,10 @@ class _Builder:
             of=self.target.of,
             order=order,
             libraries={name: version(name) for name in ("torch", "numpy", "safetensors", "pyarrow")},
+            recipe=recipe,
         )
         identity = [record.method, record.hyperparameters, record.measure, record.of, manifest.fingerprint]
+        identity += [] if recipe is None else [asdict(recipe)]
         folder = self.path / "runs" / hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:10]
         drop_damaged(folder)
         if not (folder / "run.json").is_file():
@@ -147,7 +152,7 @@ class _Builder:
         order = read_record(folder / "run.json", RunRecord).order  # of the build that began: its shards go by it
         tensors: dict[str, torch.Tensor] = {}
         for stage in self.fit.stages:
-            tensors |= self._unit(folder / f"{stage.name}.safetensors", stage.title, stage.compute, tensors)
+            tensors |= self._stage(folder, stage, tensors)
         attributor = self.fit.attributor(tensors)
         if attributor.first is not None:
             everyone = replace(self, test_limit=None)
@@ -161,6 +166,14 @@ class _Builder:
         write_sums(folder)
         fit = self._report(folder, tensors, attributor, started)
         write_record(folder / "report.json", ReportRecord(fit=fit, solved=solved, check=check))
+
+    def _stage(self, folder: Path, stage: Stage | RowStage, earlier: Tensors) -> dict[str, torch.Tensor]:
+        if isinstance(stage, Stage):
+            path = folder / f"{stage.name}.safetensors"
+            made = self._unit(path, stage.title, stage.compute, earlier)
+            return made if stage.in_double else read_tensors(path)
+        with Ticker(stage.title, self.progress) as tick:
+            return stored_rows(folder, stage, earlier, tick)
 
     def _compare(self, folder: Path, manifest: Manifest) -> None:
         """Read all data once more: if they are not those of the start, nothing that was made of them counts."""
@@ -238,9 +251,10 @@ class _Builder:
         return agreement(pairs["predicted"], pairs["refitted"]) if pairs["predicted"].numel() > 2 else None  # noqa: PLR2004
 
     def _in_float64(self) -> tuple[FunctionalModel, Head]:
-        """The model and its head; a method that has no use for the head may have found it in another copy."""
+        """A model and its own head; a method that has no use for the head may know that of another copy."""
         model, head = self.fit.model, self.fit.head
-        if head is None or model.dtype != torch.float64 or head.layer not in set(model.module.modules()):
+        is_its = head is not None and any(head.layer is layer for layer in model.module.modules())
+        if model.dtype != torch.float64 or not is_its:
             model = FunctionalModel.of(self.fit.project)
             head = find_head(model, self.fit.project)
         assert head is not None  # noqa: S101  (the same project had one)
@@ -249,10 +263,7 @@ class _Builder:
     def _report(self, folder: Path, tensors: Tensors, attributor: Attributor, started: float) -> FitReport:
         vector, (lowest, largest) = self.fit.model.vector, attributor.ends
         steps, residual = _solves(folder)
-        if isinstance(attributor, ExactAttributor | NewtonAttributor):
-            sample = read_record(folder / "run.json", RunRecord).order[:8]
-            residual = attributor.scores(sample, self.target).residual
-        return FitReport(
+        found = FitReport(
             seconds=time.perf_counter() - started,
             peak_megabytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
             steps=steps,
@@ -262,6 +273,16 @@ class _Builder:
             largest_eigenvalue=largest,
             parameters_attributed=vector.size,
             parameters_total=vector.total,
+        )
+        if self.fit.method.is_one_by_one:
+            return found
+        sample = attributor.scores(read_record(folder / "run.json", RunRecord).order[:8], self.target)
+        return replace(
+            found,
+            residual=sample.residual,
+            damping_used=sample.damping,
+            damping_rule=sample.damping_rule,
+            facts=attributor.facts if isinstance(attributor, ExactAttributor) else (),
         )
 
     def _unit(

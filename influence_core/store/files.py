@@ -84,6 +84,11 @@ def drop_damaged(folder: Path) -> None:
                 path.unlink()
 
 
+def listed(folder: Path, prefix: str) -> list[Path]:
+    """The files that a folder's digests name, whether or not they are there, in the order of their names."""
+    return [folder / name for name in sorted(_sums(folder)) if name.startswith(prefix)]
+
+
 def _sums(folder: Path) -> dict[str, str]:
     sums = folder / SUMS
     lines = sums.read_text(encoding="utf-8").splitlines() if sums.is_file() else []

@@ -13,8 +13,8 @@ from influence_core.methods import METHODS
 from influence_core.methods.base import Attributor, Method
 from influence_core.project import Project
 from influence_core.store.progress import Report, Ticker
+from influence_core.store.row_store import read_stage
 from influence_core.store.run import Run
-from influence_core.store.tensors import in_double, read_checked
 from influence_core.target import Target
 
 
@@ -57,7 +57,7 @@ class OnDemand:
         fit = self._method().prepare(self.project)
         tensors: dict[str, Tensor] = {}
         for stage in fit.stages:
-            tensors |= in_double(read_checked(self.run.folder / f"{stage.name}.safetensors"))
+            tensors |= read_stage(self.run.folder, stage)
         return fit.attributor(tensors)
 
     def _method(self) -> Method:

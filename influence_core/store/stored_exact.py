@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -13,7 +13,8 @@ from influence_core.methods.newton import Newton
 from influence_core.methods.newton_attributor import HeadMoves, NewtonAttributor
 from influence_core.scores import InfluenceScores
 from influence_core.solvers.eigen import Eigen, EigenFactor
-from influence_core.store.tensors import in_double, read_checked, read_tensors, write_tensors
+from influence_core.store.row_store import in_double, read_rows
+from influence_core.store.tensors import read_checked, read_tensors, write_tensors
 from influence_core.target import Target
 from influence_core.task import Task
 
@@ -28,6 +29,7 @@ class StoredExact:
         damping: Of its stored scores.
         tests: What it keeps of its test predictions.
         task: A task with the project's measurements.
+        damping_rule: How the damping was chosen, in words; empty if it was given.
     """
 
     folder: Path
@@ -35,9 +37,10 @@ class StoredExact:
     damping: float
     tests: Tests
     task: Task
+    damping_rule: str = ""
 
     def scores(self, test_id: int, target: Target, damping: float | None) -> InfluenceScores:
-        """One solve; another damping takes the eigenvectors too, once.
+        """One solve; a damping in place of the run's own takes the eigenvectors too, once.
 
         Raises:
             CurvatureError: If the damping leaves the curvature indefinite.
@@ -45,25 +48,32 @@ class StoredExact:
         if self.method == Newton.name:
             return self._newton.scores([test_id], target)
         attributor = self._attributor
-        if damping is not None and damping != self.damping:
+        if damping is not None:
             attributor = attributor.with_factor(self._eigen.with_damping(damping))
         return attributor.scores([test_id], target)
 
     @cached_property
     def _newton(self) -> NewtonAttributor:
         """The Newton steps that a run on a linear head keeps beside its exact curvature."""
-        kept = (read_checked(self.folder / f"{stage}.safetensors") for stage in ("train", "removal"))
+        kept = (read_rows(self.folder, "train"), read_checked(self.folder / "removal.safetensors"))
         tensors = in_double({name: tensor for stage in kept for name, tensor in stage.items()})
         first = self._attributor
         return NewtonAttributor(first, HeadMoves.of(tensors, first.factor), tensors["newton_own"])
 
     @cached_property
+    def mean_eigenvalue(self) -> float:
+        """Of the undamped curvature, that outside the directions of a subspace included."""
+        stored = read_checked(self.folder / "curvature.safetensors")
+        return float(stored.get("mean_eigenvalue", stored["curvature"].diagonal().mean()))
+
+    @cached_property
     def _attributor(self) -> ExactAttributor:
-        names = ("train", "curvature", "factor")
-        stages = {name: read_checked(self.folder / f"{name}.safetensors") for name in names}
-        train, curvature = stages["train"], stages["curvature"]["curvature"].double()
+        stages = {name: read_checked(self.folder / f"{name}.safetensors") for name in ("curvature", "factor")}
+        train, curvature = read_rows(self.folder, "train"), stages["curvature"]["curvature"].double()
         factor = factor_from({name: t.double() for name, t in stages["factor"].items()}, self.damping)
-        return ExactAttributor.of(self.method, {**train, "curvature": curvature}, self.task, self.tests, factor)
+        tensors = {**train, "curvature": curvature}
+        made = ExactAttributor.of(self.method, tensors, self.task, self.tests, factor)
+        return replace(made, damping_rule=self.damping_rule)
 
     @cached_property
     def _eigen(self) -> EigenFactor:

@@ -46,11 +46,6 @@ def read_checked(path: Path) -> dict[str, Tensor]:
     return read_tensors(path)
 
 
-def in_double(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """What a stage of a fit left, in the precision that it is computed with."""
-    return {name: t.double() if t.is_floating_point() else t for name, t in tensors.items()}
-
-
 def _save(tensors: dict[str, Tensor], path: Path) -> None:
     """Save; what the operating system refused is raised as the OSError that it was."""
     try:

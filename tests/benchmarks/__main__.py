@@ -18,6 +18,7 @@ NAMES = {
     "iterative_mlp": "LiSSA and conjugate gradients on that network's Hessian against the exact answer",
     "mnist_cnn": "LiSSA and conjugate gradients on a network of 28,874 parameters",
     "spam_transformer": "a language model of 22.7 million parameters with its last two layers attributed",
+    "logra_mlp": "LoGra by rank, and EK-FAC, on a network of 101,770 parameters against a converged solve",
     "product_blocks": "Gauss-Newton products of that network by block size",
     "captum_digits": "all digits scores against captum's NaiveInfluenceFunction",
     "demo_start": "seconds until `influence demo` shows its first page",

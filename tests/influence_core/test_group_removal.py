@@ -195,6 +195,16 @@ def test_a_project_and_a_prepared_newton_are_taken_too() -> None:
     assert torch.equal(found[0].parameters, found[1].parameters)
 
 
+def test_a_damping_that_is_chosen_is_the_one_of_the_scores() -> None:
+    project = wine(1)
+    fit = Exact("auto").prepare(project)
+    chosen = fit.fitted.factor.damping
+    assert chosen > 0
+    same = remove_group(Exact(chosen).prepare(project), [4, 5], 1)
+    assert torch.equal(remove_group(fit, [4, 5], 1).parameters, same.parameters)
+    assert not torch.equal(remove_group(project, [4, 5], 1).parameters, same.parameters)
+
+
 def test_a_group_that_holds_a_direction_alone_is_refused() -> None:
     torch.manual_seed(0)
     inputs = torch.randn(20, 3)

@@ -84,6 +84,10 @@ def test_runs_without_a_newton_step_at_hand_keep_none(method: Exact | ConjugateG
     assert build(samples.sample("mlp"), tmp_path / "w", method).run().first_order_gap is None
 
 
+def test_a_run_whose_damping_is_chosen_keeps_none(tmp_path: Path) -> None:
+    assert build(wine(1), tmp_path / "w", Exact("auto")).run().first_order_gap is None
+
+
 def test_a_head_whose_steps_would_take_long_keeps_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(newton_module, "QUICK", 1000)
     assert build(wine(1), tmp_path / "w").run().first_order_gap is None

@@ -128,7 +128,7 @@ def test_the_sign_of_a_score_is_kept_for_any_target(tumours: tuple[Project, Run]
 
 def test_an_iterative_run_ranks_by_cosine_and_says_what_it_lacks(tmp_path: Path) -> None:
     project = samples.sample("mlp")
-    method = ConjugateGradients(damping=0.5, tolerance=1e-9, precision="float64")
+    method = ConjugateGradients(damping=0.5, tolerance=1e-9, precision="float64", preconditioner="none")
     run = build(project, tmp_path, method, test_limit=2).run()
     assert run.norms.ranks == ("effect", "cosine")
     test_id = int(run.solved[0])

@@ -1,0 +1,112 @@
+"""Gradients of many examples, kept in the smallest form that answers exactly.
+
+A linear head keeps its inputs and residuals (``n d + n k`` numbers), any other small model its gradients (``n p``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from influence_core.row_blocks import product
+
+PART = 65_536  # rows that one core takes at a time
+
+
+class GradientRows(Protocol):
+    """The loss gradients of the training examples, one row each."""
+
+    def __len__(self) -> int:
+        """The number of examples."""
+        ...
+
+    def dot(self, vectors: Tensor) -> Tensor:
+        """Every gradient times every column, shape ``(p, m)`` to ``(n, m)``."""
+        ...
+
+    def dense(self, start: int, stop: int) -> Tensor:
+        """Some gradients in full, shape ``(stop - start, p)``."""
+        ...
+
+    def parts(self) -> Iterator[tuple[int, GradientRows]]:
+        """The rows in parts that follow each other, with the place of the first row of each."""
+        ...
+
+    def take(self, ids: Tensor) -> GradientRows:
+        """Some rows in the best precision that there is."""
+        ...
+
+
+@dataclass(frozen=True)
+class KroneckerRows:
+    """Gradients ``factors_i (x) inputs_i`` of a linear head, output-major.
+
+    Attributes:
+        inputs: Shape ``(n, d)``.
+        factors: Derivative of the loss by the outputs in the output basis, shape ``(n, k)``.
+    """
+
+    inputs: Tensor
+    factors: Tensor
+
+    def __len__(self) -> int:
+        """The number of examples."""
+        return len(self.inputs)
+
+    def dot(self, vectors: Tensor) -> Tensor:
+        """Every gradient times every column, one output at a time."""
+        by_output = vectors.view(self.factors.shape[1], self.inputs.shape[1], -1).to(self.inputs.dtype)
+        total = torch.zeros(len(self), vectors.shape[1], dtype=self.inputs.dtype)
+        for factor, block in zip(self.factors.to(self.inputs.dtype).unbind(1), by_output, strict=True):
+            total.addcmul_(factor[:, None], self.inputs @ block)
+        return total
+
+    def dense(self, start: int, stop: int) -> Tensor:
+        """Some gradients in full."""
+        factors, inputs = self.factors[start:stop], self.inputs[start:stop].to(self.factors.dtype)
+        return (factors[:, :, None] * inputs[:, None, :]).flatten(1)
+
+    def parts(self) -> Iterator[tuple[int, GradientRows]]:
+        """Views of the rows."""
+        for start in range(0, len(self), PART):
+            yield start, KroneckerRows(self.inputs[start : start + PART], self.factors[start : start + PART])
+
+    def take(self, ids: Tensor) -> GradientRows:
+        """Some rows."""
+        return KroneckerRows(self.inputs[ids], self.factors[ids])
+
+
+@dataclass(frozen=True)
+class DenseRows:
+    """Gradients in full.
+
+    Attributes:
+        rows: Shape ``(n, p)``.
+    """
+
+    rows: Tensor
+
+    def __len__(self) -> int:
+        """The number of examples."""
+        return len(self.rows)
+
+    def dot(self, vectors: Tensor) -> Tensor:
+        """Every gradient times every column."""
+        return product(self.rows, vectors)
+
+    def dense(self, start: int, stop: int) -> Tensor:
+        """Some gradients in full."""
+        return self.rows[start:stop]
+
+    def parts(self) -> Iterator[tuple[int, GradientRows]]:
+        """Views of the rows."""
+        for start in range(0, len(self), PART):
+            yield start, DenseRows(self.rows[start : start + PART])
+
+    def take(self, ids: Tensor) -> GradientRows:
+        """Some rows."""
+        return DenseRows(self.rows[ids])

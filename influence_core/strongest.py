@@ -1,0 +1,136 @@
+"""The strongest of many scores, of both signs, and how all of them are distributed; never all scores at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from influence_core.gradient_rows import GradientRows
+from influence_core.row_blocks import share_out
+from influence_core.sharded_rows import RESCORED
+
+TOGETHER = 16  # columns in one pass over the rows
+BINS = 60
+_PATTERNS = 2**16  # of a bfloat16
+
+
+@dataclass(frozen=True)
+class Side:
+    """Rows in the order of their scores, equal ones by id.
+
+    Attributes:
+        ids: Shape ``(k,)``.
+        scores: Shape ``(k,)``.
+    """
+
+    ids: Tensor
+    scores: Tensor
+
+
+@dataclass(frozen=True)
+class Strongest:
+    """What one column finds among the rows.
+
+    Attributes:
+        largest: The largest scores first.
+        smallest: The smallest scores first.
+        edges: Of the bins of a histogram of all scores, from the smallest to the largest, shape ``(BINS + 1,)``.
+        counts: Rows in each bin, shape ``(BINS,)``; a score is sorted in by its first three digits.
+    """
+
+    largest: Side
+    smallest: Side
+    edges: Tensor
+    counts: Tensor
+
+
+def strongest(rows: GradientRows, columns: Tensor, k: int) -> list[Strongest]:
+    """The ``k`` largest and the ``k`` smallest of ``rows . column``, for each column.
+
+    One pass over the rows for 16 columns. More than ``k`` rows are remembered on the way and scored again in the best
+    precision that there is, so that rounded rows give the order of full precision.
+
+    Args:
+        rows: Shape ``(n, p)`` in some form.
+        columns: Shape ``(p, m)``.
+        k: At most ``n``.
+    """
+    found: list[Strongest] = []
+    for some in torch.split(columns, TOGETHER, dim=1):
+        kept = max(k, RESCORED)
+
+        def work(parts: Iterable[tuple[int, GradientRows]], some: Tensor = some, kept: int = kept) -> list[_Running]:
+            runnings = [_Running(kept) for _ in range(some.shape[1])]
+            for start, part in parts:
+                scores = part.dot(some)
+                for running, column in zip(runnings, scores.unbind(1), strict=True):
+                    running.see(start, column.contiguous())
+            return runnings
+
+        for column, runnings in zip(some.unbind(1), zip(*share_out(work, rows.parts()), strict=True), strict=True):
+            merged = _Running(kept)
+            for running in runnings:
+                merged.merge(running)
+            found.append(merged.result(rows, column[:, None], k))
+    return found
+
+
+class _Running:
+    """The best so far, of both signs, and how often each bfloat16 occurred among the scores."""
+
+    def __init__(self, k: int) -> None:
+        self.k = k
+        self.sides = {1: _empty(), -1: _empty()}
+        self.counts = torch.zeros(_PATTERNS, dtype=torch.int64)
+
+    def see(self, start: int, scores: Tensor) -> None:
+        """Take in the scores of rows that follow each other."""
+        patterns = scores.bfloat16().view(torch.int16).to(torch.int64) + _PATTERNS // 2
+        self.counts += torch.bincount(patterns, minlength=_PATTERNS)
+        for sign, side in self.sides.items():
+            signed = sign * scores
+            least = sign * float(side.scores[-1]) if len(side.ids) == self.k else -torch.inf
+            if len(scores) > self.k:
+                least = max(least, float(signed.topk(self.k).values[-1])) if least == -torch.inf else least
+            kept = (signed >= least).nonzero()[:, 0]
+            if len(kept):
+                self._add(sign, Side(kept + start, scores[kept]))
+
+    def merge(self, other: _Running) -> None:
+        """Take in what another has seen."""
+        self.counts += other.counts
+        for sign, side in other.sides.items():
+            self._add(sign, side)
+
+    def result(self, rows: GradientRows, column: Tensor, k: int) -> Strongest:
+        """The best of the best after they were scored again."""
+        sides = {}
+        for sign, side in self.sides.items():
+            again = rows.take(side.ids).dot(column)[:, 0]
+            sides[sign] = _first(sign, Side(side.ids, again), k)
+        low, high = (float(sides[sign].scores[0]) for sign in (-1, 1))
+        values = (torch.arange(_PATTERNS) - _PATTERNS // 2).to(torch.int16).view(torch.bfloat16).double()
+        seen = self.counts > 0
+        edges = torch.linspace(low, high if high > low else low + 1, BINS + 1, dtype=torch.float64)
+        within = values[seen].clamp(edges[0], edges[-1])
+        counts = torch.histogram(within, edges, weight=self.counts[seen].double()).hist.long()
+        return Strongest(sides[1], sides[-1], edges, counts)
+
+    def _add(self, sign: int, more: Side) -> None:
+        side = self.sides[sign]
+        both = Side(torch.cat([side.ids, more.ids]), torch.cat([side.scores.to(more.scores.dtype), more.scores]))
+        self.sides[sign] = _first(sign, both, self.k)
+
+
+def _empty() -> Side:
+    return Side(torch.empty(0, dtype=torch.int64), torch.empty(0))
+
+
+def _first(sign: int, side: Side, k: int) -> Side:
+    """The ``k`` largest of ``sign * scores``; equal ones by id, whatever the order in which they came."""
+    by_id = side.ids.argsort()
+    order = by_id[(sign * side.scores[by_id]).argsort(descending=True, stable=True)[:k]]
+    return Side(side.ids[order], side.scores[order])
