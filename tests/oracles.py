@@ -216,7 +216,8 @@ def softmax_refit(project: Project, removed: Sequence[int]) -> Tensor:
             (logsumexp(logits, axis=1) - (logits * hot).sum(axis=1)).sum() / n + decay / 2 * (weights**2).sum()
         )
 
-    weights = np.zeros((c, d))
+    weights = _flat(list(project.model.parameters()))  # weight, then bias
+    weights = np.hstack([weights[: c * (d - 1)].reshape(c, d - 1), weights[c * (d - 1) :, None]]).astype(np.float64)
     for _ in range(100):
         p = softmax(x @ weights.T, axis=1)
         gradient = (p - hot).T @ x / n + decay * weights
