@@ -84,6 +84,12 @@ class OutputRows:
         repeated = labels.repeat(outputs.shape[:-2].numel(), *[1] * (labels.dim() - 1))
         return task.measurements(flat, (None, repeated), target).view(outputs.shape[:-1])
 
+    def rows(self, task: Task, target: Target) -> GradientRows:
+        """Gradient of each measurement as a row; of a linear head in factors."""
+        if self.basis.numel():
+            return KroneckerRows(self.jacobian, self._slopes(task, target) @ self.basis.double())
+        return DenseRows(self.gradients(task, target).mT)
+
     def outside(self, task: Task, target: Target) -> Tensor | None:
         """Share of each measurement gradient's squared length outside the subspace, 0 to 1, shape ``(m,)``."""
         if not self.gram.numel():
@@ -94,10 +100,10 @@ class OutputRows:
 
     def _slopes(self, task: Task, target: Target) -> Tensor:
         """Derivative of each measurement by the outputs, shape ``(m, c)``."""
-        moved: Tensor = torch.func.grad(lambda z: task.measurements(z, (None, self.labels), target).sum())(
-            self.outputs.double()
-        )
-        return moved
+        with torch.enable_grad():  # not torch.func.grad, whose first call imports 75 MB that a query has no use for
+            outputs = self.outputs.detach().double().clone().requires_grad_()
+            measured = task.measurements(outputs, (None, self.labels), target).sum()
+            return torch.autograd.grad(measured, outputs)[0]
 
     def tensors(self) -> dict[str, Tensor]:
         """For a file."""

@@ -9,11 +9,11 @@ from typing import Any, cast
 
 from dashboard.services import first_order
 from dashboard.services.named import find_class, find_test
+from dashboard.services.ranks import EFFECT, Rank, explained
 from dashboard.services.runs import damped
 from dashboard.services.trust import ICONS, directions, outside_notes, trust
 from dashboard.services.trust import stalled as why_stalled
 from dashboard.services.wording import number, percent
-from influence_core.rankings import Rank
 from influence_core.scores import InfluenceScores, Ranked, Words
 from influence_core.store import Example, Manifest, Run, Workspace
 from influence_core.target import Measure, Target
@@ -115,6 +115,7 @@ class Explained:
         answer: The object.
         words: How the signs are called.
         trust: One line.
+        ranked_by: What the lists are ranked by, in a sentence; empty where it is the score.
         totals: Sum of all positive and of all negative scores, both as positive numbers.
         off: Training id -> how far its first-order scores are off, such as ``12 % too small``, where that is known.
     """
@@ -122,6 +123,7 @@ class Explained:
     answer: Answer
     words: Words
     trust: str
+    ranked_by: str
     totals: tuple[float, float]
     off: Mapping[int, str]
 
@@ -158,8 +160,9 @@ def explain(workspace: Workspace, question: Question) -> Explained:
         harmful=harmful,
     )
     totals = (float(values.clamp_min(0).sum()), float(-values.clamp_max(0).sum()))
+    ranked_by = "" if question.rank == EFFECT else f"Ranked by {question.rank}: {explained(run, question.rank)}"
     off = {r.train_id: first_order.off(run, r.train_id) for r in (*helpful, *harmful)} if stored else {}
-    return Explained(answer, said, _trust(run, found, stalled=stalled, stored=stored), totals, off)
+    return Explained(answer, said, _trust(run, found, stalled=stalled, stored=stored), ranked_by, totals, off)
 
 
 def target_of(manifest: Manifest, question: Question) -> Target:

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+ROWS = 8192  # at a time
+
 
 def contrasts(n_classes: int) -> Tensor:
     """Orthonormal basis of the class contrasts, shape ``(n_classes, n_classes - 1)``.
@@ -54,11 +56,19 @@ class LinearHead:
         result = torch.empty(k, d, k, d, dtype=self.inputs.dtype)
         for a in range(k):
             for b in range(a, k):
-                block = self.inputs.mT @ (self.output_curvature[:, a, b, None] * self.inputs) / n
+                block = self._products(a, b) / n
                 result[a, :, b] = block
                 result[b, :, a] = block.mT
             result[a, :, a].diagonal().add_(self.ridge)
         return result.view(k * d, k * d)
+
+    def _products(self, a: int, b: int) -> Tensor:
+        """``X^T diag(S_ab) X``; the weighted copy of the inputs is made for some rows at a time."""
+        total = torch.zeros(self.inputs.shape[1], self.inputs.shape[1], dtype=self.inputs.dtype)
+        for start in range(0, len(self.inputs), ROWS):
+            inputs, weights = (rows[start : start + ROWS] for rows in (self.inputs, self.output_curvature[:, a, b]))
+            total.addmm_(inputs.mT, weights[:, None] * inputs)
+        return total
 
     def matvec(self, vectors: Tensor) -> Tensor:
         """Curvature times each column, shape ``(k d, m)``, without forming the matrix."""

@@ -122,14 +122,14 @@ class ExactFit:
     @property
     def stages(self) -> tuple[Stage, ...]:
         """Train gradients, curvature, factor; the inverse too where a solve by the factor takes long."""
-        needed = (
-            Stage("train", "Gradients of the training examples", self._train),
+        is_large = self.head is not None and self.model.vector.size >= INVERTED
+        inverse = Stage("inverse", "Inverse for queries", self._inverse, in_double=False)
+        return (
+            Stage("train", "Gradients of the training examples", self._train, in_double=not is_large),
             Stage("curvature", "Curvature", self._curvature),
             Stage("factor", "Factorisation", self._factor),
+            *([inverse] if is_large else []),
         )
-        if self.head is None or self.model.vector.size < INVERTED:
-            return needed
-        return (*needed, Stage("inverse", "Inverse for queries", self._inverse, in_double=False))
 
     def predictions(self, split: Split) -> Predictions:
         """What the model says of a split."""

@@ -96,7 +96,8 @@ class HeadProblem:
         """A typical size of the gradient's norm, against which it is judged to be zero."""
         k, d = self.basis.shape[1], self.inputs.shape[1]
         at_zero = self.residuals(torch.zeros(len(self.inputs), len(self.basis), dtype=torch.float64))
-        return float(self.inputs.square().mean().sqrt() * (k * d) ** 0.5 * (at_zero.abs().mean() / 2).clamp_min(1.0))
+        typical = torch.linalg.vector_norm(self.inputs) / self.inputs.numel() ** 0.5  # without a copy of the inputs
+        return float(typical * (k * d) ** 0.5 * (at_zero.abs().mean() / 2).clamp_min(1.0))
 
     @property
     def _batch(self) -> Batch:

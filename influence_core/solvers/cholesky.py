@@ -58,8 +58,10 @@ class Cholesky:
             CurvatureError: If it is not positive definite beyond rounding; names the lowest eigenvalue and the
                 damping that would do.
         """
-        damped = matrix.clone()
-        damped.diagonal().add_(check_damping(self.damping))
+        damped = matrix
+        if check_damping(self.damping):
+            damped = matrix.clone()
+            damped.diagonal().add_(self.damping)
         lower, failed = torch.linalg.cholesky_ex(damped)
         if failed:
             raise refuse(float(torch.linalg.eigvalsh(matrix)[0]), self.damping)

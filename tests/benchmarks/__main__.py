@@ -21,6 +21,8 @@ NAMES = {
     "logra_mlp": "LoGra by rank, and EK-FAC, on a network of 101,770 parameters against a converged solve",
     "product_blocks": "Gauss-Newton products of that network by block size",
     "captum_digits": "all digits scores against captum's NaiveInfluenceFunction",
+    "kronfluence_mlp": "EK-FAC on 101,770 parameters against kronfluence: factors, self-influence, one query",
+    "captum_arnoldi": "one query on a network of 101,770 parameters against captum's ArnoldiInfluenceFunction",
     "demo_start": "seconds until `influence demo` shows its first page",
     "clicks": "click to painted on the Explain page, and memory over 300 clicks",
     "solving_clicks": "click to painted and click to progress on mnist-cnn; builds it first, which takes minutes",
