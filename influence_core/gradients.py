@@ -110,6 +110,12 @@ class FunctionalModel:
         """Second derivative of each loss by the outputs, shape ``(batch, outputs, outputs)``."""
         return loss_curvature(self.task, self.outputs(self.theta, batch), own(batch))
 
+    def output_slopes(self, batch: Batch) -> Tensor:
+        """Derivative of each loss by the outputs, shape ``(batch, outputs)``."""
+        outputs = self.outputs(self.theta, batch)
+        slopes: Tensor = grad(lambda z: self.task.losses(z, own(batch)).sum())(outputs)
+        return slopes.reshape(len(outputs), -1)
+
     def directional_losses(self, batch: Batch, directions: Tensor) -> Tensor:
         """Derivative of each example's loss along each direction, one forward-mode pass a direction.
 

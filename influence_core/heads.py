@@ -45,6 +45,12 @@ class Head:
         ones = torch.ones(len(seen.inputs), 1, dtype=seen.inputs.dtype)
         return replace(seen, inputs=torch.cat([seen.inputs, ones], dim=1))
 
+    def parameters(self, coefficients: Tensor) -> dict[str, Tensor]:
+        """Coefficients in the output basis, shape ``(k, d)``, as the layer's parameters by name, or changes of both."""
+        whole = coefficients if len(coefficients) == self.layer.out_features else self.basis @ coefficients
+        prefix = f"{self.called}." if self.called else ""
+        return {f"{prefix}weight": whole[:, : self.layer.in_features], f"{prefix}bias": whole[:, -1]}
+
     def rows(self, model: FunctionalModel, project: Project, test_ids: Sequence[int]) -> OutputRows:
         """Test predictions with their inputs and the basis: enough to ask any target of them."""
         seen = self.read(model, project, "test", list(test_ids))

@@ -11,6 +11,7 @@ from dashboard.services import cards as card_service
 from dashboard.services import compare as compare_service
 from dashboard.services import distribution as distribution_service
 from dashboard.services import (
+    first_order,
     influence,
     runs,
     training,
@@ -64,8 +65,11 @@ def trust(folder: Folder, run_id: str, shown: Explanation | None = None) -> Trus
 @st.cache_data(max_entries=4, show_spinner=False)
 def flags(folder: Folder, run_id: str) -> dict[int, str]:
     """What is unusual about some training examples, in words."""
-    values = workspace(folder).run(run_id).self_influence()
-    return {} if values is None else card_service.flags_of(values)
+    run = workspace(folder).run(run_id)
+    values = run.self_influence()
+    unusual = {} if values is None else card_service.flags_of(values)
+    off = first_order.flags(run)
+    return {i: " · ".join(each[i] for each in (unusual, off) if i in each) for i in {**unusual, **off}}
 
 
 @st.cache_data(max_entries=16, show_spinner=False)

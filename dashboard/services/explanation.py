@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
+from dashboard.services import first_order
 from dashboard.services.named import find_class, find_test
 from dashboard.services.ranks import EFFECT, Rank, explained
 from dashboard.services.runs import damped
@@ -116,6 +117,7 @@ class Explained:
         trust: One line.
         ranked_by: What the lists are ranked by, in a sentence; empty where it is the score.
         totals: Sum of all positive and of all negative scores, both as positive numbers.
+        off: Training id -> how far its first-order scores are off, such as ``12 % too small``, where that is known.
     """
 
     answer: Answer
@@ -123,6 +125,7 @@ class Explained:
     trust: str
     ranked_by: str
     totals: tuple[float, float]
+    off: Mapping[int, str]
 
 
 def explain(workspace: Workspace, question: Question) -> Explained:
@@ -158,7 +161,8 @@ def explain(workspace: Workspace, question: Question) -> Explained:
     )
     totals = (float(values.clamp_min(0).sum()), float(-values.clamp_max(0).sum()))
     ranked_by = "" if question.rank == EFFECT else f"Ranked by {question.rank}: {explained(run, question.rank)}"
-    return Explained(answer, said, _trust(run, found, stalled=stalled, stored=stored), ranked_by, totals)
+    off = {r.train_id: first_order.off(run, r.train_id) for r in (*helpful, *harmful)} if stored else {}
+    return Explained(answer, said, _trust(run, found, stalled=stalled, stored=stored), ranked_by, totals, off)
 
 
 def target_of(manifest: Manifest, question: Question) -> Target:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dashboard.services.cards import Card, plain_card
+from dashboard.services.first_order import sentence
 from dashboard.services.wording import number, percent, signed
 from influence_core.store import Run, Workspace
 
@@ -23,6 +24,7 @@ class Reach:
         n_helped: How many it helps.
         n_harmed: How many it harms.
         self_influence: How much it moves its own loss, in words.
+        first_order: How far its first-order scores are off, in words; empty where that is not known.
         verbs: What it does to them: ``helps`` and ``harms``, ``supports`` and ``opposes``, or a baseline's own words.
     """
 
@@ -31,6 +33,7 @@ class Reach:
     n_helped: int
     n_harmed: int
     self_influence: str
+    first_order: str
     verbs: tuple[str, str]
 
 
@@ -46,7 +49,8 @@ def reach(workspace: Workspace, run: Run, train_id: int) -> Reach:
 
     helped, harmed = order[values[order] > 0], order[::-1][values[order[::-1]] < 0]
     own = _self_influence(run, train_id, measured)
-    return Reach(moved(helped), moved(harmed), len(helped), len(harmed), own, _verbs(run))
+    said = sentence(run, train_id)
+    return Reach(moved(helped), moved(harmed), len(helped), len(harmed), own, said, _verbs(run))
 
 
 def _verbs(run: Run) -> tuple[str, str]:

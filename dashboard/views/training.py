@@ -81,6 +81,8 @@ def _ticked(key: str, train_id: int) -> None:
 def _reach(screen: Screen, train_id: int) -> None:
     found = cache.reach(screen.folder, screen.run.id, train_id)
     st.text(f"Self-influence: {found.self_influence}", width="stretch")
+    if found.first_order:
+        st.text(found.first_order, width="stretch")
     sides = zip(
         ("positive", "negative"),
         found.verbs,

@@ -32,7 +32,7 @@ class Measured:
 
     def of(self, outputs: Tensor) -> Tensor:
         """The measurements at these outputs, shape ``(test,)``."""
-        return self.task.measurements(outputs.double(), (None, self.tests.labels), self.target)
+        return self.tests.measured(self.task, self.target, outputs)
 
 
 def refitted_scores(  # noqa: PLR0913  (an objective at its optimum, what is removed and measured, and two that are optional)

@@ -13,6 +13,7 @@ from influence_core.methods.directions import gradient_norms
 from influence_core.methods.ekfac_attributor import EkfacAttributor
 from influence_core.methods.iterative import IterativeFit
 from influence_core.methods.iterative_attributor import IterativeAttributor
+from influence_core.methods.newton_attributor import NewtonAttributor
 
 
 def norms(fit: Fit, attributor: Attributor, tick: Tick) -> dict[str, Tensor]:
@@ -23,6 +24,8 @@ def norms(fit: Fit, attributor: Attributor, tick: Tick) -> dict[str, Tensor]:
     """
     if isinstance(attributor, BaselineAttributor):
         return {}
+    if isinstance(attributor, NewtonAttributor):
+        attributor = attributor.first_order
     if isinstance(attributor, ExactAttributor):
         return _of_rows(attributor, tick)
     if isinstance(attributor, EkfacAttributor):

@@ -16,12 +16,15 @@ import torch
 
 from influence_core.errors import CurvatureError, DamagedWorkspaceError, ProjectError, UnwritableWorkspaceError
 from influence_core.evaluation.agreement import Check, agreement
+from influence_core.evaluation.first_order import first_order_gap
 from influence_core.gradients import FunctionalModel
 from influence_core.heads import Head, find_head
 from influence_core.methods import Fit, Method, auto
 from influence_core.methods.attributor import ExactAttributor
 from influence_core.methods.base import Attributor, RowStage, Stage, Tensors, Tick
 from influence_core.methods.exact import LARGEST
+from influence_core.methods.newton import newton_beside
+from influence_core.methods.newton_attributor import NewtonAttributor
 from influence_core.methods.norms import norms
 from influence_core.project import Project
 from influence_core.report import FitReport, largest_residual
@@ -158,6 +161,7 @@ class _Builder:
             everyone._scores(folder, attributor.first, order, "first")
         solved = self._scores(folder, attributor, order)
         self._self_influence(folder, attributor)
+        self._first_order_gap(folder, tensors, attributor, order[:solved])
         self._norms(folder, attributor)
         check = self._check(folder, tensors, attributor, order[:solved])
         self._compare(folder, manifest)
@@ -215,6 +219,16 @@ class _Builder:
             values = attributor.self_influence()
             if values is not None:
                 write_tensors(path, {"self_influence": values})
+
+    def _first_order_gap(self, folder: Path, tensors: Tensors, attributor: Attributor, ids: list[int]) -> None:
+        """How far first order is from the Newton step for each training example, where both are at hand."""
+        path = folder / "newton-gap.safetensors"
+        if path.is_file():
+            return
+        with Ticker("First order against Newton", self.progress):
+            newton = attributor if isinstance(attributor, NewtonAttributor) else newton_beside(self.fit, tensors)
+            if newton is not None:
+                write_tensors(path, first_order_gap(newton, ids, self.target).tensors())
 
     def _norms(self, folder: Path, attributor: Attributor) -> None:
         """What second rankings divide by."""

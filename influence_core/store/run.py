@@ -16,7 +16,8 @@ from torch import Tensor
 
 from influence_core.errors import MethodError, NotSolvedError, TargetError, UnknownNameError
 from influence_core.evaluation.agreement import Check
-from influence_core.methods import BASELINES, METHODS
+from influence_core.evaluation.first_order import FirstOrderGap
+from influence_core.methods import BASELINES, METHODS, Newton
 from influence_core.rankings import Norms, Rank
 from influence_core.readings import Reading
 from influence_core.report import FitReport
@@ -158,7 +159,12 @@ class Run:
 
     def solve_for(self, target: Target) -> Target:
         """What has to be solved to answer a target: where the stored one answers every other, that one."""
-        return self.target if self.is_direct or self._is_for_any_target else target
+        return self.target if self.answers_any_target or self._is_for_any_target else target
+
+    @property
+    def answers_any_target(self) -> bool:
+        """Whether a solved prediction answers every target here and now: of a direct run, and of Newton on a head."""
+        return self.is_direct or (self.method == Newton.name and self.is_linear_head)
 
     def scores(self, test_id: int, target: Target | None = None, damping: float | None = None) -> InfluenceScores:
         """Scores of one test prediction against every training example.
@@ -185,8 +191,10 @@ class Run:
             first = self._rows.first(test_id) if target == self.target else None
             if first is not None:
                 return replace(self._from_file(test_id, target, first), method=FIRST, residual=nan, is_first=True)
-        if not self.is_direct:
-            raise self._not_solved(test_id, target) if is_own else self._other_damping()
+        elif not self.is_direct:
+            raise self._other_damping()
+        if not self.answers_any_target:
+            raise self._not_solved(test_id, target)
         if self._rows.find(test_id, self.target) is None:
             raise self._not_solved(test_id, target)
         if self.manifest.kind == "custom":
@@ -310,6 +318,12 @@ class Run:
             return None
         values: np.ndarray = read_checked(path)["self_influence"].numpy()
         return values
+
+    @cached_property
+    def first_order_gap(self) -> FirstOrderGap | None:
+        """How far first order is from the Newton step for each training example; None where that is not stored."""
+        path = self.folder / "newton-gap.safetensors"
+        return FirstOrderGap.read(read_checked(path)) if path.is_file() else None
 
     @property
     def self_influence_by(self) -> str:

@@ -12,10 +12,12 @@ from torch import Tensor
 from influence_core.errors import UnwritableWorkspaceError
 from influence_core.methods.attributor import ExactAttributor, factor_from
 from influence_core.methods.base import Tests
+from influence_core.methods.newton import Newton
+from influence_core.methods.newton_attributor import HeadMoves, NewtonAttributor
 from influence_core.rows import OutputRows
 from influence_core.scores import InfluenceScores
 from influence_core.solvers.eigen import Eigen, EigenFactor
-from influence_core.store.row_store import read_rows
+from influence_core.store.row_store import in_double, read_rows
 from influence_core.store.tensors import read_checked, read_tensors, write_tensors
 from influence_core.strongest import Strongest
 from influence_core.target import Target
@@ -48,6 +50,8 @@ class StoredExact:
         Raises:
             CurvatureError: If the damping leaves the curvature indefinite.
         """
+        if self.method == Newton.name:
+            return self._newton.scores([test_id], target)
         attributor = self._attributor
         if damping is not None:
             attributor = attributor.with_factor(self._eigen.with_damping(damping))
@@ -64,6 +68,14 @@ class StoredExact:
     def influenced(self, train_id: int, tests: Iterable[OutputRows], target: Target) -> Tensor:
         """The scores of one training example for the test predictions of several shards, shape ``(m,)``."""
         return self._attributor.influenced(train_id, (some.rows(self.task, target) for some in tests), target)
+
+    @cached_property
+    def _newton(self) -> NewtonAttributor:
+        """The Newton steps that a run on a linear head keeps beside its exact curvature."""
+        kept = (read_rows(self.folder, "train"), read_checked(self.folder / "removal.safetensors"))
+        tensors = in_double({name: tensor for stage in kept for name, tensor in stage.items()})
+        first = self._attributor
+        return NewtonAttributor(first, HeadMoves.of(tensors, first.factor), tensors["newton_own"])
 
     @cached_property
     def mean_eigenvalue(self) -> float:

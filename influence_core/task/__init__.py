@@ -11,6 +11,7 @@ from influence_core.task.base import (
     decay_of,
     inputs_and_labels,
     loss_curvature,
+    relabelled,
     row_weights,
 )
 from influence_core.task.classification import ClassificationTask, Link
@@ -28,5 +29,6 @@ __all__ = [
     "decay_of",
     "inputs_and_labels",
     "loss_curvature",
+    "relabelled",
     "row_weights",
 ]

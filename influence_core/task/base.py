@@ -32,6 +32,13 @@ def inputs_and_labels(batch: Batch) -> tuple[Any, Tensor]:
     return inputs, labels
 
 
+def relabelled(batch: Batch, labels: Tensor) -> Batch:
+    """The batch with other labels."""
+    if isinstance(batch, Mapping):
+        return {**batch, "labels": labels}
+    return (batch[0], labels, *batch[2:])
+
+
 def row_weights(batch: Batch) -> Tensor | None:
     """Weight of each row's training loss: the third item of a tuple or the key ``weights``; None where all weigh 1."""
     if isinstance(batch, Mapping):

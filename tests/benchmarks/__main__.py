@@ -11,6 +11,7 @@ from tests.benchmarks.figures import Run, measure, say
 
 NAMES = {
     "refit_digits": "digits: scores against a closed form and against 200 refits",
+    "newton_digits": "digits: Newton steps against refits without each row, and groups removed against refits",
     "refit_sklearn": "estimators of scikit-learn: gradient before and after the polish, scores against its own refits",
     "hessian_mlp": "exact Hessian of a 2,410-parameter network on 1,437 rows",
     "hessian_blocks": "the same Hessian by block size, with its peak memory",
