@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-ROWS = 8192  # at a time
+WEIGHTED = 2**23  # numbers of the weighted copies of the inputs that are made at a time: 64 MB
 
 
 def contrasts(n_classes: int) -> Tensor:
@@ -55,19 +55,21 @@ class LinearHead:
         k = self.output_curvature.shape[1]
         result = torch.empty(k, d, k, d, dtype=self.inputs.dtype)
         for a in range(k):
-            for b in range(a, k):
-                block = self._products(a, b) / n
-                result[a, :, b] = block
-                result[b, :, a] = block.mT
+            strip = (self._strip(a) / n).view(d, k - a, d)
+            result[a, :, a:] = strip
+            result[a:, :, a] = strip.permute(1, 2, 0)
             result[a, :, a].diagonal().add_(self.ridge)
         return result.view(k * d, k * d)
 
-    def _products(self, a: int, b: int) -> Tensor:
-        """``X^T diag(S_ab) X``; the weighted copy of the inputs is made for some rows at a time."""
-        total = torch.zeros(self.inputs.shape[1], self.inputs.shape[1], dtype=self.inputs.dtype)
-        for start in range(0, len(self.inputs), ROWS):
-            inputs, weights = (rows[start : start + ROWS] for rows in (self.inputs, self.output_curvature[:, a, b]))
-            total.addmm_(inputs.mT, weights[:, None] * inputs)
+    def _strip(self, a: int) -> Tensor:
+        """``X^T diag(S_ab) X`` for all ``b`` from ``a`` on, side by side, shape ``(d, (k - a) d)``."""
+        n, d = self.inputs.shape
+        width = (self.output_curvature.shape[1] - a) * d
+        rows = max(1, WEIGHTED // width)
+        total = torch.zeros(d, width, dtype=self.inputs.dtype)
+        for start in range(0, n, rows):
+            inputs, weights = self.inputs[start : start + rows], self.output_curvature[start : start + rows, a, a:]
+            total.addmm_(inputs.mT, (weights[:, :, None] * inputs[:, None, :]).flatten(1))
         return total
 
     def matvec(self, vectors: Tensor) -> Tensor:

@@ -186,8 +186,8 @@ class ExactFit:
     def _train(self, _: Tensors, tick: Tick) -> dict[str, Tensor]:
         if self.head is not None:
             seen = self.head.read(self.model, self.project, "train")
-            norm = self.model.objective_gradient(self.project.train).norm()
             factors = self.head.problem(seen.inputs, seen.labels, seen.weights).residuals(seen.outputs)
+            norm = self.head.objective_gradient(seen.inputs, factors, self.model).norm()
             stored = {
                 "inputs": seen.inputs,
                 "factors": factors,

@@ -23,6 +23,8 @@ NAMES = {
     "captum_digits": "all digits scores against captum's NaiveInfluenceFunction",
     "kronfluence_mlp": "EK-FAC on 101,770 parameters against kronfluence: factors, self-influence, one query",
     "captum_arnoldi": "one query on a network of 101,770 parameters against captum's ArnoldiInfluenceFunction",
+    "fashion_head": "a softmax head on 60,000 pictures: build, memory, queries; fetches the pictures with apt-get",
+    "row_store": "a store of 1,000,000 x 256 bfloat16 against the machine's read bandwidth; takes 1.5 GB of disk",
     "demo_start": "seconds until `influence demo` shows its first page",
     "clicks": "click to painted on the Explain page, and memory over 300 clicks",
     "solving_clicks": "click to painted and click to progress on mnist-cnn; builds it first, which takes minutes",
