@@ -16,7 +16,8 @@ import torch
 from torch import Tensor
 
 from influence_core.checks import check_derivatives, check_project
-from influence_core.curvature.dense import Blocks, Curvature, GaussNewton, Hessian
+from influence_core.curvature.dense import Blocks, Curvature, Hessian
+from influence_core.curvature.retained import gauss_newton
 from influence_core.errors import CurvatureError, MethodError
 from influence_core.gradients import FunctionalModel
 from influence_core.heads import Head, find_head, is_one_layer
@@ -155,7 +156,7 @@ class ArnoldiFit:
         return Blocks(self.method.rows, PRODUCTS)
 
     def _directions(self, _: Tensors, tick: Tick) -> dict[str, Tensor]:
-        kind = GaussNewton if self.method.curvature == "gauss-newton" else Hessian
+        kind = gauss_newton if self.method.curvature == "gauss-newton" else Hessian
         curvature: Curvature = kind(*self._trunked, self._blocks)
         self.predictions("train")  # names the first row that does not fit
         drawn = torch.Generator().manual_seed(self.method.seed)
