@@ -70,10 +70,13 @@ ProjectName = Annotated[str, typer.Argument(metavar="PROJECT", help="A demo's na
 Code = Annotated[
     str | None, typer.Option(metavar="PROJECT", help="The code that made it: allows solves and refits to run it.")
 ]
+DampingOrAuto = Annotated[str | None, typer.Option("--damping", metavar="X|auto", help="Short for --set damping=X.")]
 Damping = Annotated[float | None, typer.Option(metavar="X", help="Added to the curvature; 0 or more.")]
 Settings = Annotated[
     list[str], typer.Option("--set", metavar="NAME=VALUE", help="A setting; `influence methods NAME` explains them.")
 ]
+TestId = Annotated[str, typer.Option(metavar="ID", help="A test example: row id or key (row:3 or key:3 to be plain).")]
+OfClass = Annotated[str, typer.Option(metavar="true|predicted|CLASS", help="Of which class.")]
 RunId = Annotated[str | None, typer.Option("--run", metavar="ID", help="A run; the newest by default.")]
 RankBy = Annotated[
     Ranking,

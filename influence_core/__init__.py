@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from influence_core.errors import InfluenceError as InfluenceError
     from influence_core.methods import METHODS as METHODS
     from influence_core.methods import Exact as Exact
+    from influence_core.project import SGD as SGD
     from influence_core.project import Project as Project
     from influence_core.store import Workspace as Workspace
     from influence_core.store import build as build
@@ -35,6 +36,7 @@ _HOMES = {
     "MultiLabelTask": "task",
     "Project": "project",
     "RegressionTask": "task",
+    "SGD": "project",
     "TableView": "views",
     "Target": "target",
     "Task": "task",

@@ -37,6 +37,32 @@ Fit = Callable[[Any, Tensor, int], nn.Module]
 
 
 @dataclass(frozen=True)
+class SGD:
+    """How the model was trained, where that was stochastic gradient descent with a constant learning rate.
+
+    Attributes:
+        learning_rate: Of each step, above 0; of a schedule its mean.
+        momentum: Heavy-ball momentum, from 0 to below 1.
+        steps: Number of updates, 1 or more: epochs times mini-batches an epoch.
+
+    Raises:
+        ProjectError: If a number is none of a training.
+    """
+
+    learning_rate: float
+    momentum: float
+    steps: int
+
+    def __post_init__(self) -> None:
+        if not (0 < self.learning_rate < float("inf") and 0 <= self.momentum < 1 and self.steps >= 1):
+            msg = (
+                f"SGD with learning rate {self.learning_rate:g}, momentum {self.momentum:g} and {self.steps} steps "
+                "trains nothing; give a learning rate above 0, a momentum from 0 to below 1, and the number of updates."
+            )
+            raise ProjectError(msg)
+
+
+@dataclass(frozen=True)
 class Project:
     """One model and its data.
 
@@ -60,6 +86,8 @@ class Project:
         test_first: Test ids that are solved and listed first; by default the wrong ones by loss.
         notes: Sentences on how far to trust it, such as what was done to the model; shown beside every score.
         checkpoints: Moments of the training, in order, for the method ``tracin``.
+        recipe: How the model was trained, if that was plain SGD: what ``damping="auto"`` then goes by. Runs that use it
+            are others under another recipe.
     """
 
     name: str
@@ -80,6 +108,7 @@ class Project:
     test_first: Sequence[int] = ()
     notes: Sequence[str] = ()
     checkpoints: Sequence[Checkpoint] = ()
+    recipe: SGD | None = None
 
     def split(self, name: Split) -> Dataset:
         """The train or the test data set."""

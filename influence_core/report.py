@@ -96,7 +96,7 @@ class SolveReport:
             return ""
         enough = 1.05 * self.residual  # so that the two digits that are printed do
         weaker = f"a tolerance of {enough:.2g}" if self.residual < 0.1 else "more damping"  # noqa: PLR2004
-        finish = "" if self.legs[-1].solver == "cg" else ", or let conjugate gradients finish it (--method auto)"
+        finish = "" if self.legs[-1].solver == "cg" else ", or let conjugate gradients finish it (--set finish=cg)"
         return f"The residual stayed above the tolerance of {self.tolerance:g}: use {weaker}{finish}."
 
 
@@ -147,6 +147,9 @@ class FitReport:
         lowest_eigenvalue: Of the undamped curvature on the space that is solved, an estimate from above; None
             where it was not needed.
         largest_eigenvalue: Of the undamped curvature, an estimate from below; None where it was not needed.
+        damping_used: What was added to the curvature by a method that chose it itself; else None.
+        damping_rule: How it was chosen, or what is done in its place, in words; empty if the user gave the damping.
+        facts: What else a reader should know of the fit, in words.
         parameters_attributed: Parameters that scores account for.
         parameters_total: All parameters of the model.
     """
@@ -160,6 +163,9 @@ class FitReport:
     parameters_attributed: int
     parameters_total: int
     largest_eigenvalue: float | None = None
+    damping_used: float | None = None
+    damping_rule: str = ""
+    facts: tuple[str, ...] = ()
 
     @property
     def coverage(self) -> float:

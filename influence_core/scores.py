@@ -76,6 +76,7 @@ class InfluenceScores:
         outside: Share of the test gradient's squared length that the method left out, 0 to 1, the largest over the
             rows; None where it leaves nothing out.
         is_first: Whether this is an approximate answer at once, to be replaced by one that is solved.
+        damping_rule: How the damping was chosen, or what is done in its place, in words; empty if it was given.
     """
 
     values: Tensor
@@ -88,6 +89,7 @@ class InfluenceScores:
     solves: tuple[SolveReport, ...] = ()
     outside: float | None = None
     is_first: bool = False
+    damping_rule: str = ""
 
     @property
     def converged(self) -> bool:

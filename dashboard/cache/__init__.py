@@ -30,6 +30,7 @@ from dashboard.cache.scores import (
     distribution,
     explanation,
     flags,
+    rank_explained,
     ranks,
     reach,
     run_names,
@@ -88,7 +89,6 @@ from dashboard.services.ranking import as_csv as ranking_csv
 from dashboard.services.ranking import group_sentence
 from dashboard.services.ranking import table as ranking_table
 from dashboard.services.ranks import EFFECT, Rank
-from dashboard.services.ranks import explained as rank_explained
 from dashboard.services.refit import MOST as MOST_REMOVED
 from dashboard.services.refit import RefitResult
 from dashboard.services.runs import setting

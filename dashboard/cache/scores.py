@@ -51,6 +51,11 @@ def chosen_rank(folder: Folder, run_id: str, wanted: str) -> Rank:
     return next((rank for rank in ranks(folder, run_id) if rank == wanted), rank_service.EFFECT)
 
 
+def rank_explained(folder: Folder, run_id: str, rank: Rank) -> str:
+    """What a ranking goes by."""
+    return rank_service.explained(workspace(folder).run(run_id), rank)
+
+
 def trust(folder: Folder, run_id: str, shown: Explanation | None = None) -> Trust:
     """How far to trust a run, or one prediction of it."""
     return trust_service.trust(workspace(folder).run(run_id), shown)

@@ -8,7 +8,20 @@ from typing import Annotated
 
 import typer
 
-from dashboard.options import Code, Damping, Folder, Format, ListForm, ListFormat, Measure, RankBy, Ranking, RunId
+from dashboard.options import (
+    Code,
+    Damping,
+    Folder,
+    Format,
+    ListForm,
+    ListFormat,
+    Measure,
+    OfClass,
+    RankBy,
+    Ranking,
+    RunId,
+    TestId,
+)
 from dashboard.terminal import Steps, say, show
 
 
@@ -21,11 +34,9 @@ def info(folder: Folder) -> None:
 
 def explain(
     folder: Folder,
-    test: Annotated[
-        str, typer.Option(metavar="ID", help="A test example: row id or key (row:3 or key:3 to be plain).")
-    ],
+    test: TestId,
     run: RunId = None,
-    target: Annotated[str, typer.Option(metavar="true|predicted|CLASS", help="Of which class.")] = "true",
+    target: OfClass = "true",
     measure: Annotated[Measure, typer.Option(help="What is explained.")] = Measure.loss,
     damping: Damping = None,
     rank: RankBy = Ranking.effect,
@@ -45,6 +56,26 @@ def explain(
     else:
         text = answer_forms.as_csv(answered) if form is Format.csv else answer_forms.as_json(answered.answer)
         typer.echo(text.rstrip("\n"))
+
+
+def sweep(
+    folder: Folder,
+    test: TestId,
+    run: RunId = None,
+    target: OfClass = "true",
+    measure: Annotated[Measure, typer.Option(help="What is explained.")] = Measure.loss,
+    form: ListForm = ListFormat.table,
+) -> None:
+    """Say how much of one prediction's ranking stays under a tenth of the damping and under ten times it."""
+    from dashboard.services import sweeps
+    from dashboard.services.explanation import Question
+    from dashboard.services.opened import Workspace
+
+    found = sweeps.swept(Workspace(folder), Question(test, run, target, measure.value))
+    if form is ListFormat.json:
+        typer.echo(sweeps.as_json(*found))
+    else:
+        show(sweeps.as_table(*found))
 
 
 def scores(

@@ -11,6 +11,7 @@ import typer
 
 from dashboard.options import (
     Curvature,
+    DampingOrAuto,
     ListForm,
     ListFormat,
     Modality,
@@ -59,7 +60,7 @@ def build(
         str, typer.Option(metavar="NAME", help="How influence is computed; `influence methods` lists them.")
     ] = "auto",
     settings: Settings = [],  # noqa: B006  (Typer makes a new list for each command)
-    damping: Annotated[str | None, typer.Option(metavar="X", help="Short for --set damping=X.")] = None,
+    damping: DampingOrAuto = None,
     curvature: Annotated[Curvature | None, typer.Option(help="Short for --set curvature=...")] = None,
     tolerance: Annotated[float | None, typer.Option(metavar="X", help="Short for --set tolerance=X.")] = None,
     rows: Annotated[int | None, typer.Option(min=1, metavar="N", help="Short for --set rows=N.")] = None,

@@ -6,7 +6,6 @@ import csv
 import io
 import json
 from dataclasses import asdict
-from typing import cast
 
 from rich.console import Group
 from rich.table import Table
@@ -14,7 +13,6 @@ from rich.text import Text
 
 from dashboard.services.explanation import Answer, Explained, Label, Row
 from dashboard.services.wording import class_name, percent, plain, signed
-from influence_core.rankings import EXPLAINED, Rank
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet runs a cell that starts so
 KEY_WIDTH = 40
@@ -58,8 +56,8 @@ def as_table(explained: Explained) -> Group:
     ]
     for (title, rows), total in zip(_lists(explained), explained.totals, strict=True):
         parts.append(_ranking(plain(title), rows, answer, total))
-    if answer.ranked_by != "effect":
-        parts.append(Text(f"Ranked by {answer.ranked_by}: {EXPLAINED[cast(Rank, answer.ranked_by)]}"))
+    if explained.ranked_by:
+        parts.append(Text(explained.ranked_by))
     return Group(*parts, Text(explained.trust))
 
 

@@ -8,10 +8,11 @@ from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from dashboard.services.named import find_class, find_test
-from dashboard.services.trust import ICONS, trust
+from dashboard.services.ranks import EFFECT, Rank, explained
+from dashboard.services.runs import damped
+from dashboard.services.trust import ICONS, directions, outside_notes, trust
 from dashboard.services.trust import stalled as why_stalled
 from dashboard.services.wording import number, percent
-from influence_core.rankings import Rank
 from influence_core.scores import InfluenceScores, Ranked, Words
 from influence_core.store import Example, Manifest, Run, Workspace
 from influence_core.target import Measure, Target
@@ -68,9 +69,11 @@ class Answer:
         run: Id of the run.
         method: Its method.
         damping: What was added to the curvature.
+        damping_rule: How that was chosen, or what was done in its place, in words; empty if it was given.
         unit: Of the scores.
         n_train: Number of training examples.
         residual: Relative residual of the solve; None if it is not a number.
+        outside: Share of the prediction's gradient that the method leaves out, 0 to 1; None where that is nothing.
         validated: Whether refits agreed with these very scores: the stored target and damping.
         predicts_refit: Whether the scores are predicted changes by a refit; those of a baseline are not.
         positive: What a positive score is called, such as ``helpful`` or ``similar``.
@@ -89,9 +92,11 @@ class Answer:
     run: str
     method: str
     damping: float
+    damping_rule: str
     unit: str
     n_train: int
     residual: float | None
+    outside: float | None
     validated: bool
     predicts_refit: bool
     positive: str
@@ -109,12 +114,14 @@ class Explained:
         answer: The object.
         words: How the signs are called.
         trust: One line.
+        ranked_by: What the lists are ranked by, in a sentence; empty where it is the score.
         totals: Sum of all positive and of all negative scores, both as positive numbers.
     """
 
     answer: Answer
     words: Words
     trust: str
+    ranked_by: str
     totals: tuple[float, float]
 
 
@@ -134,7 +141,7 @@ def explain(workspace: Workspace, question: Question) -> Explained:
     found = run.scores(example.id, target, question.damping)
     values = found.of(example.id).double()
     stalled = not found.converged
-    stored = target == run.target and found.damping == run.damping
+    stored = target == run.target and (found.damping, found.damping_rule) == (run.damping, run.damping_rule)
     said = run.words(example.id, target)
     helpful, harmful = ([], []) if stalled else _sides(workspace, run, found, question)  # no order without an answer
     answer = Answer(
@@ -150,7 +157,8 @@ def explain(workspace: Workspace, question: Question) -> Explained:
         harmful=harmful,
     )
     totals = (float(values.clamp_min(0).sum()), float(-values.clamp_max(0).sum()))
-    return Explained(answer, said, _trust(run, found, stalled=stalled, stored=stored), totals)
+    ranked_by = "" if question.rank == EFFECT else f"Ranked by {question.rank}: {explained(run, question.rank)}"
+    return Explained(answer, said, _trust(run, found, stalled=stalled, stored=stored), ranked_by, totals)
 
 
 def target_of(manifest: Manifest, question: Question) -> Target:
@@ -175,8 +183,10 @@ def _asked(example: Example, found: InfluenceScores, manifest: Manifest) -> dict
         "measure": found.target.measure,
         "method": found.method,
         "damping": found.damping,
+        "damping_rule": found.damping_rule,
         "unit": found.unit,
         "n_train": found.n_train,
+        "outside": found.outside,
     }
 
 
@@ -215,9 +225,14 @@ def _trust(run: Run, found: InfluenceScores, *, stalled: bool, stored: bool) -> 
     elif not stored and run.check is not None:
         state = "not checked"
         sentence = "Refits checked another target or damping of this run, not this one."
-    facts = (
-        f"method {found.method}, damping {number(found.damping)}, residual {number(found.residual)}"
-        f"{f' ({found.solves[0].sentence})' if found.solves else ''}, "
-        f"{percent(run.report.coverage)} of parameters covered"
-    )
-    return " ".join([f"{ICONS[state]} {state}: {sentence}", f"({facts})", *overall.notes, *overall.remarks])
+    solved = f" ({found.solves[0].sentence})" if found.solves else ""
+    solved += " in the kept directions" if found.outside is not None else ""
+    facts = [
+        f"method {found.method}",
+        damped(found.damping, found.damping_rule),
+        f"residual {number(found.residual)}{solved}",
+        f"{percent(run.report.coverage)} of parameters covered",
+        *directions(run, found.outside),
+    ]
+    notes = [*overall.notes, *outside_notes(run, found.outside), *overall.remarks]
+    return " ".join([f"{ICONS[state]} {state}: {sentence}", f"({', '.join(facts)})", *notes])

@@ -34,6 +34,8 @@ class Explanation:
         method: Name of the method.
         rank: What examples are ranked by.
         numbers: What that gives, one a training example, in the sign of its score; the scores where it is the effect.
+        outside: Share of the prediction's gradient that the method leaves out, 0 to 1; None where that is nothing.
+        damping_rule: How the damping was chosen, or what is done in its place, in words; empty if it was given.
     """
 
     test_id: int
@@ -50,6 +52,8 @@ class Explanation:
     is_stalled: bool = False
     solved: str = ""
     advice: str = ""
+    outside: float | None = None
+    damping_rule: str = ""
 
     @property
     def n_train(self) -> int:
@@ -99,6 +103,8 @@ def explain(run: Run, test_id: int, target: Target, rank: Rank = "effect") -> Ex
         is_stalled=not found.converged,
         solved=solve.sentence if solve else "",
         advice=solve.advice if solve else "",
+        outside=found.outside,
+        damping_rule=found.damping_rule,
     )
 
 

@@ -118,7 +118,7 @@ def _run_cells(run: Run) -> list[str]:
         run.id,
         run.method,
         f"{target.measure} of {of}" if classes else target.measure,
-        number(run.damping),
+        run.damping_rule or number(run.damping),
         run.check.state if run.check else "not checked",
         f"{len(run.solved):,} of {run.manifest.n_test:,}",
         percent(run.report.coverage),

@@ -17,6 +17,8 @@ def offered(run: Run) -> list[Rank]:
     return [rank for rank in ON_PAGE if rank in known]
 
 
-def explained(rank: Rank) -> str:
-    """One sentence."""
-    return EXPLAINED[rank]
+def explained(run: Run, rank: Rank) -> str:
+    """What a ranking goes by, and whose self-influence it is where that is another method's."""
+    by = run.self_influence_by
+    source = f" The self-influence is that of {by}." if rank == "relative" and by != run.method else ""
+    return f"{EXPLAINED[rank]}{source}"

@@ -48,6 +48,11 @@ def _setting(name: str, value: Any) -> str:
     return str(value) if name == "curvature" else f"{spelled} {value}"
 
 
+def damped(damping: float, rule: str) -> str:
+    """The damping, how it was chosen, or what was done in its place."""
+    return rule or f"damping {setting(damping)}"
+
+
 def setting(value: float) -> str:
     """A number that somebody chose, as they wrote it: ``0.01``."""
     return f"{value:g}".replace("-", "−")
@@ -72,8 +77,17 @@ def another(workspace: Workspace, run: Run) -> str:
 def closer(workspace: Workspace, run: Run) -> str:
     """The command that adds a run which is likely to reach an answer where this one did not."""
     finished = run.method == "lissa" and run.hyperparameters.get("finish") == "none"
-    chosen = "--method auto" if finished else f"--method {run.method} --damping {setting(10 * (run.damping or 1e-3))}"
+    chosen = "--method cg" if finished else f"--method {run.method} --damping {setting(10 * (run.damping or 1e-3))}"
     return f"{_build(workspace)} {chosen}"
+
+
+def closer_by(run: Run) -> str:
+    """What leaves less of a gradient outside the directions that a run keeps."""
+    kept, krylov = (int(run.hyperparameters.get(name, 0)) for name in ("kept", "krylov"))
+    if not kept:
+        return "keep more of them, or compare with another method"
+    more = f"--set kept={2 * kept}" + (f" --set krylov={8 * kept}" if krylov < 4 * kept else "")
+    return f"keep more of them ({more}), or compare with --method cg"
 
 
 def _build(workspace: Workspace) -> str:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from dashboard.services.influence import Explanation
-from dashboard.services.runs import setting
+from dashboard.services.runs import closer_by, damped
 from dashboard.services.wording import number, percent
 from influence_core.store import Run
 
 ICONS = {"checked": "✔", "doubtful": "?", "do not rely": "✖", "not checked": "○"}
 LARGE_GRADIENT = 1e-3
+LARGE_OUTSIDE = 0.02  # share of a gradient's squared length; on the demo digits the correlation with exact is then 0.97
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,8 @@ class Trust:
 def trust(run: Run, explanation: Explanation | None = None) -> Trust:
     """The trust strip of a run, or of one prediction of it."""
     state, sentence = _verdict(run, explanation)
-    return Trust(state, ICONS[state], sentence, _facts(run, explanation), _notes(run), tuple(run.manifest.notes))
+    notes = (*_notes(run), *outside_notes(run, explanation.outside if explanation else None))
+    return Trust(state, ICONS[state], sentence, _facts(run, explanation), notes, tuple(run.manifest.notes))
 
 
 def _verdict(run: Run, explanation: Explanation | None) -> tuple[str, str]:
@@ -67,7 +69,8 @@ def _facts(run: Run, explanation: Explanation | None) -> tuple[str, ...]:
     if run.reading is not None:
         return f"method {run.method}", *(() if run.reading.for_any_target else (covered,))
     residual = explanation.residual if explanation else run.report.residual
-    facts = [f"method {run.method}", f"damping {setting(run.damping)}", f"residual {number(residual)}"]
+    where = " in the kept directions" if explanation is not None and explanation.outside is not None else ""
+    facts = [f"method {run.method}", damped(run.damping, run.damping_rule), f"residual {number(residual)}{where}"]
     if explanation is not None and explanation.solved and not explanation.is_stalled:  # else the sentence has said it
         facts[-1] = f"residual {number(residual)}: {explanation.solved}"
     if run.method != "exact":
@@ -75,7 +78,25 @@ def _facts(run: Run, explanation: Explanation | None) -> tuple[str, ...]:
     if run.check is not None and (explanation is None or explanation.target == run.target):
         facts += [f"Pearson {run.check.pearson:.3f}", f"slope {run.check.slope:.2f}"]
     facts.append(covered)
+    facts += directions(run, explanation.outside if explanation else None)
     return tuple(facts)
+
+
+def directions(run: Run, outside: float | None) -> list[str]:
+    """What a method in a subspace keeps, and how much of one prediction's gradient that leaves out."""
+    left = [] if outside is None else [f"{percent(outside)} of this prediction's gradient outside"]
+    return [*run.report.facts, *left]
+
+
+def outside_notes(run: Run, outside: float | None) -> list[str]:
+    """What it means if a method in a subspace leaves much of a prediction's gradient out, and what to do."""
+    if outside is None or outside <= LARGE_OUTSIDE:
+        return []
+    return [
+        f"{percent(outside)} of this prediction's gradient (of its squared length) lies outside the directions that "
+        f"{run.method} keeps. What training examples do there is not in these scores, and it can be much, as the "
+        f"curvature is small there: {closer_by(run)}."
+    ]
 
 
 def _notes(run: Run) -> tuple[str, ...]:

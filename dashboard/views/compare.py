@@ -68,7 +68,7 @@ def _answer(screen: Screen, other: str) -> cache.Explanation | None:
 
 def _runs(shown: cache.Explanation, there: cache.Explanation) -> None:
     facts = {
-        role: (one.method, cache.setting(one.damping), cache.number(one.residual))
+        role: (one.method, one.damping_rule or cache.setting(one.damping), cache.number(one.residual))
         for role, one in (("This run", shown), ("Other run", there))
     }
     agreement.runs(facts, FACTS)

@@ -93,7 +93,14 @@ GLOSSARY = """
 - **Exact, LiSSA, conjugate gradients:** ways to invert it. Exact does it once, for small models. The other two solve
   one prediction at a time, LiSSA on small samples of the data and conjugate gradients on all of it, until the residual
   is small enough.
+- **LoGra:** the exact inversion on projected gradients: of each layer only the few directions of its inputs and outputs
+  that vary most are kept. The share of a prediction's gradient that this loses stands beside its scores.
+- **Arnoldi:** exact in a number of directions, those along which the curvature is largest; the rest is left out.
+- **Outside:** the share of a prediction's gradient that lies outside the directions that a method keeps. The more it
+  is, the more may be missing from the scores; keep more directions.
 - **Damping:** a number added to the curvature before it is inverted; 0 where that is not needed.
+- **Spectral filter:** what stands in for damping where the project says how the model was trained: directions that the
+  training had no time to follow count only as far as it went.
 - **Residual:** how far the inversion is from exact, relative and on all training data; 0 is perfect, 1 is no answer.
 - **Rank by:** the order of the examples on each side; the score shown is always the effect. *effect* is the score
   itself; *relative* divides it by the root of the example's self-influence (RelatIF), *cosine* by the length of its

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
 import torch
 from torch import Tensor
@@ -139,7 +139,7 @@ def fit_ekfac(factored: FactoredModel, train: Dataset, settings: Settings, tick:
     def sums(function: Callable[[str, LayerRows], dict[str, Tensor]]) -> dict[str, Tensor]:
         total: dict[str, Tensor] = {}
         for ids, batch in factored.model.batches(train, settings.rows):
-            for name, rows in _fisher(factored, batch, ids, settings).items():
+            for name, rows in pseudo_gradients(factored, batch, ids, settings).items():
                 for part, value in function(name, rows).items():
                     total[part] = total[part] + value if part in total else value
             tick([next(done) for _ in ids][-1], passes * len(train))
@@ -158,7 +158,22 @@ def fit_ekfac(factored: FactoredModel, train: Dataset, settings: Settings, tick:
     return bases | {f"{name}.values": value for name, value in values.items()}
 
 
-def _fisher(factored: FactoredModel, batch: object, ids: Sequence[int], settings: Settings) -> Rows:
+class FisherSettings(Protocol):
+    """Which Fisher is taken."""
+
+    @property
+    def fisher(self) -> Fisher:
+        """Over the model's own labels, or of the true ones."""
+        ...
+
+    @property
+    def seed(self) -> int:
+        """Of labels that are drawn."""
+        ...
+
+
+def pseudo_gradients(factored: FactoredModel, batch: object, ids: Sequence[int], settings: FisherSettings) -> Rows:
+    """Gradients whose outer products, summed over the examples, are ``n`` times the Fisher."""
     if settings.fisher == "empirical":
         return factored.loss_rows(batch)
     return factored.fisher_rows(batch, ids, settings.seed)

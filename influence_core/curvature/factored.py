@@ -77,6 +77,10 @@ class FactoredModel:
         task = self.model.task
         return self._rows(batch, lambda z: _slopes(z, lambda z: task.measurements(z, own(batch), target)))
 
+    def output_rows(self, batch: Batch) -> Rows:
+        """Gradients of every output: as many of each example as the model has outputs."""
+        return self._rows(batch, _each)
+
     def fisher_rows(self, batch: Batch, ids: Sequence[int], seed: int) -> Rows:
         """Pseudo-gradients whose outer products add up to each example's Fisher, in expectation if it is sampled.
 
@@ -152,6 +156,13 @@ def _slopes(outputs: Tensor, measure: Callable[[Tensor], Tensor]) -> Tensor:
     """Derivative of each example's number by its outputs, shape ``(1, b, outputs)``."""
     slopes: Tensor = torch.func.grad(lambda z: measure(z).sum())(outputs)
     return slopes[None]
+
+
+def _each(outputs: Tensor) -> Tensor:
+    """A column for each output, shape ``(outputs, b, outputs)``."""
+    count = outputs[0].numel()
+    identity = torch.eye(count, dtype=outputs.dtype, device=outputs.device)
+    return identity[:, None].expand(count, len(outputs), count)
 
 
 def _root(curvature: Tensor) -> Tensor:

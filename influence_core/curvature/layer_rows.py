@@ -56,6 +56,10 @@ class LayerRows(Protocol):
         """Sum of ``g g^T`` over gradients, positions and examples, shape ``(o, o)``; or its diagonal ``(o,)``."""
         ...
 
+    def gram(self) -> Tensor:
+        """Scalar products of the gradients of each example with each other, shape ``(b, r, r)``."""
+        ...
+
 
 @dataclass(frozen=True)
 class Positions:
@@ -115,6 +119,12 @@ class Positions:
         """Second moment of the slopes."""
         return _moment(self.slopes.flatten(0, 2))
 
+    def gram(self) -> Tensor:
+        """Scalar products, in full or by the products of the factors: what takes less memory than is held already."""
+        if self.inputs.shape[-1] <= self.positions:
+            return _products(self.dense())
+        return _products(self.slopes, self.inputs @ self.inputs.mT)
+
 
 @dataclass(frozen=True)
 class Tokens:
@@ -172,6 +182,10 @@ class Tokens:
         """Second moment of the slopes."""
         return _moment(self.slopes.flatten(0, 2))
 
+    def gram(self) -> Tensor:
+        """Scalar products; those of different tokens are 0."""
+        return _products(self.slopes, (self.ids[:, :, None] == self.ids[:, None, :]).to(self.slopes.dtype))
+
     @cached_property
     def _grouped(self) -> tuple[Tensor, Tensor, Tensor]:
         """Examples, their different tokens, and the slopes of each pair added up: ``(u,)``, ``(u,)``, ``(r, u, o)``."""
@@ -226,6 +240,10 @@ class Elementwise:
         """Mean over the columns of the squared gradients, diagonal."""
         return self.gradients.square().sum(dim=(0, 1)).mean(dim=1)
 
+    def gram(self) -> Tensor:
+        """Scalar products."""
+        return _products(self.gradients)
+
 
 def _moment(flat: Tensor) -> Tensor:
     """Summed outer products of rows ``(m, k)``; only the diagonal where an eigendecomposition would take too long."""
@@ -235,3 +253,9 @@ def _moment(flat: Tensor) -> Tensor:
 def size_of(rows: LayerRows) -> int:
     """Bytes that they hold in memory."""
     return sum(kept.nbytes for kept in vars(rows).values() if isinstance(kept, Tensor))
+
+
+def _products(slopes: Tensor, inputs: Tensor | None = None) -> Tensor:
+    """``sum_tu inputs[b, t, u] (slopes[r, b, t] . slopes[s, b, u])``, shape ``(b, r, s)``; None is the identity."""
+    left = (slopes if inputs is None else inputs @ slopes).transpose(0, 1).flatten(2)
+    return left @ slopes.transpose(0, 1).flatten(2).mT

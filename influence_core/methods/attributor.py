@@ -22,6 +22,7 @@ from influence_core.project import Project
 from influence_core.rows import GradientRows, OutputRows, rows_from
 from influence_core.solvers.base import Factor
 from influence_core.solvers.cholesky import CholeskyFactor
+from influence_core.solvers.damping import AUTO, Chosen, Damping, SpectralFilter, rule
 from influence_core.solvers.eigen import EigenFactor
 from influence_core.solvers.inverse import InverseFactor, with_inverse
 from influence_core.strongest import Strongest, strongest
@@ -80,6 +81,8 @@ class ExactAttributor:
         factor: ``(curvature + damping I)`` ready to be inverted.
         tests: Where test predictions come from.
         task: The project's task.
+        damping_rule: How the damping was chosen, or what is done in its place, in words; empty if it was given.
+        facts: What else a reader should know of the fit, in words.
     """
 
     method: str
@@ -88,6 +91,8 @@ class ExactAttributor:
     factor: Factor
     tests: Tests
     task: Task
+    damping_rule: str = ""
+    facts: tuple[str, ...] = ()
 
     shard = SHARD
     first = None  # an answer takes one product
@@ -116,8 +121,8 @@ class ExactAttributor:
         return {**self.tests.read(test_ids).tensors(), **kept, "scores": found}
 
     def with_factor(self, factor: Factor) -> ExactAttributor:
-        """The same gradients under another factor, for instance another damping."""
-        return replace(self, factor=factor)
+        """The same gradients under another factor, for instance another damping that somebody asked for."""
+        return replace(self, factor=factor, damping_rule="")
 
     def scores(self, test_ids: Sequence[int], target: Target = Target()) -> scores.InfluenceScores:  # noqa: B008  (frozen)
         """Scores of some test predictions against every training example, shape ``(len(test_ids), n_train)``.
@@ -136,6 +141,7 @@ class ExactAttributor:
             unit=scores.unit(target, self.task.kind, self.task.unit if isinstance(self.task, RegressionTask) else ""),
             method=self.method,
             damping=self.factor.damping,
+            damping_rule=self.damping_rule,
             residual=self.residual(columns[:, :SAMPLED], solved[:, :SAMPLED]),
             outside=None if outside is None else float(outside.max()),
         )
@@ -170,8 +176,16 @@ class ExactAttributor:
         return float(((back - columns).norm(dim=0) / columns.norm(dim=0).clamp_min(1e-300)).max())
 
 
-def factor_from(tensors: Tensors, damping: float) -> Factor:
-    """The factor that a fit stored."""
+def factor_from(tensors: Tensors, damping: Damping) -> Factor:
+    """The factor that a fit stored; a damping that the fit chose itself is stored with it."""
+    used = float(tensors["damping"]) if damping == AUTO else damping
     if "cholesky" in tensors:
-        return with_inverse(CholeskyFactor(tensors["cholesky"], damping, float(tensors["lowest"])), tensors)
-    return EigenFactor(tensors["values"], tensors["vectors"], damping, int(tensors["null"]))
+        return with_inverse(CholeskyFactor(tensors["cholesky"], used, float(tensors["lowest"])), tensors)
+    filtered = SpectralFilter.from_tensor(tensors["filter"]) if "filter" in tensors else None
+    return EigenFactor(tensors["values"], tensors["vectors"], used, int(tensors["null"]), filtered)
+
+
+def rule_of(asked: Damping, factor: Factor) -> str:
+    """How a factor's damping was chosen, in words; empty if ``asked`` is a number."""
+    filtered = factor.filter if isinstance(factor, EigenFactor) else None
+    return rule(asked, Chosen(factor.damping, filtered))

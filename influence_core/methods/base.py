@@ -17,7 +17,7 @@ from influence_core.project import Project, Split
 from influence_core.rows import OutputRows
 from influence_core.scores import InfluenceScores
 from influence_core.sharded_rows import shard_key
-from influence_core.solvers.base import Damping
+from influence_core.solvers.damping import Damping
 from influence_core.target import Target
 
 Tensors = Mapping[str, Tensor]

@@ -23,7 +23,7 @@ from influence_core.methods.ekfac_attributor import EkfacAttributor
 from influence_core.methods.precision import Precision, dtype_of
 from influence_core.predictions import Predictions, predict
 from influence_core.project import Dataset, Project, Split
-from influence_core.solvers.base import Damping
+from influence_core.solvers.damping import Damping
 from influence_core.solvers.eigen_blocks import EigenBlocks
 from influence_core.trunk import with_trunk
 
@@ -33,7 +33,8 @@ class Ekfac:
     """Invert an approximation of the curvature, layer by layer.
 
     Attributes:
-        damping: Added to every eigenvalue as written; ``auto`` adds to those of each layer a tenth of their mean.
+        damping: Added to every eigenvalue as written; ``auto`` goes by the project's recipe, or else adds to the
+            eigenvalues of each layer a tenth of their mean.
         factors: ``ekfac``; ``kfac``, whose eigenvalues are products of the factors'; or ``diagonal``.
         fisher: ``expected`` over the labels that the model itself expects, or ``empirical``: of the true ones.
         rows: Examples in memory at once.
@@ -149,7 +150,7 @@ class EkfacFit:
     def attributor(self, tensors: Tensors) -> EkfacAttributor:
         """The fitted method."""
         curvature = EKFAC.of(self.factored, tensors, len(self.project.train))
-        solver = EigenBlocks(self.method.damping)
+        solver = EigenBlocks(self.method.damping, self.project.recipe)
         solver.check(curvature)
         return EkfacAttributor(self, curvature, solver)
 

@@ -24,7 +24,23 @@ from influence_core.target import Target
 from influence_core.task import RegressionTask
 
 SHARD = 128  # test predictions that are computed and kept together
+SAMPLED = 8  # right-hand sides whose residual is measured
 KEPT = 2**30  # bytes of training gradients in factors that stay in memory
+
+
+@dataclass(frozen=True)
+class _Solved:
+    """Gradients of some measurements, solved.
+
+    Attributes:
+        matrices: By layer, of gradients of unit length, shape ``(m, o, i)``.
+        sizes: The gradients' lengths, shape ``(m,)``.
+        residual: Largest relative residual on this curvature: rounding, as its inverse is known.
+    """
+
+    matrices: dict[str, Tensor]
+    sizes: Tensor
+    residual: float
 
 
 class Factored(Protocol):
@@ -90,16 +106,18 @@ class EkfacAttributor:
         Raises:
             TargetError: If the task cannot measure the target.
         """
-        by_layer = self.layer_scores(test_ids, target, tick)
-        task = self.fitted.project.task
+        solved = self._solved(test_ids, target)
+        by_layer = self._along(solved, target, tick)
+        task, damping = self.fitted.project.task, self.solver.damping
         return scores.InfluenceScores(
             values=torch.stack(list(by_layer.values())).sum(dim=0),
             test_ids=tuple(test_ids),
             target=target,
             unit=scores.unit(target, task.kind, task.unit if isinstance(task, RegressionTask) else ""),
             method="ekfac",
-            damping=self.solver.damping if isinstance(self.solver.damping, float) else float("nan"),
-            residual=0.0,
+            damping=damping if isinstance(damping, float) else 0.0,
+            damping_rule=self.solver.rule(self.curvature),
+            residual=solved.residual,
         )
 
     def layer_scores(
@@ -109,16 +127,7 @@ class EkfacAttributor:
         tick: Tick = lambda done, total: None,
     ) -> dict[str, Tensor]:
         """What each layer adds to the scores, by its name, shape ``(len(test_ids), n_train)`` each."""
-        solved, sizes = self._solved(test_ids, target)
-        parts: dict[str, list[Tensor]] = {name: [] for name in solved}
-        done = 0
-        for rows in self._train():
-            for name, matrices in solved.items():
-                parts[name].append(rows[name].dot(matrices))
-            done += len(parts[name][-1])
-            tick(done, self.n_train)
-        along = {name: torch.cat(found).double() * sizes for name, found in parts.items()}
-        return {name: scores.scale(found.mT, self.n_train, target) for name, found in along.items()}
+        return self._along(self._solved(test_ids, target), target, tick)
 
     def self_influence(self) -> Tensor:
         """Self-influence of every training example, shape ``(n_train,)``."""
@@ -129,12 +138,34 @@ class EkfacAttributor:
             total.append(torch.stack(each).double().sum(dim=0))
         return scores.self_influence(torch.cat(total), self.n_train)
 
+    def norms(self) -> dict[str, Tensor]:
+        """``gradient_norms`` and ``step_norms`` of every training example, float64, shape ``(n_train,)`` each."""
+        inverse = {block.layer.name: self.solver.inverse(block.values) for block in self.curvature.blocks}
+        squares: dict[str, list[Tensor]] = {"gradient_norms": [], "step_norms": []}
+        for rows in self._train():
+            turned = {b.layer.name: b.rows(rows[b.layer.name]) for b in self.curvature.blocks}
+            lengths = [one.weighted_squares(torch.ones_like(inverse[name])) for name, one in turned.items()]
+            steps = [one.weighted_squares(inverse[name].square()) for name, one in turned.items()]
+            squares["gradient_norms"].append(torch.stack(lengths).double().sum(dim=0))
+            squares["step_norms"].append(torch.stack(steps).double().sum(dim=0))
+        return {name: torch.cat(found).sqrt() for name, found in squares.items()}
+
     def kept(self, test_ids: Sequence[int], target: Target, tick: Tick) -> dict[str, Tensor]:
         """What a workspace keeps of some test predictions."""
         return {"scores": self.scores(test_ids, target, tick).values.float()}
 
-    def _solved(self, test_ids: Sequence[int], target: Target) -> tuple[dict[str, Tensor], Tensor]:
-        """Solved gradients of the measurements by layer, ``(m, o, i)``, of unit length, and their lengths ``(m,)``."""
+    def _along(self, solved: _Solved, target: Target, tick: Tick) -> dict[str, Tensor]:
+        parts: dict[str, list[Tensor]] = {name: [] for name in solved.matrices}
+        done = 0
+        for rows in self._train():
+            for name, matrices in solved.matrices.items():
+                parts[name].append(rows[name].dot(matrices))
+            done += len(parts[name][-1])
+            tick(done, self.n_train)
+        along = {name: torch.cat(found).double() * solved.sizes for name, found in parts.items()}
+        return {name: scores.scale(found.mT, self.n_train, target) for name, found in along.items()}
+
+    def _solved(self, test_ids: Sequence[int], target: Target) -> _Solved:
         project = self.fitted.project
         target.check(project.task.kind, project.task.n_targets)
         check_test_ids(project, test_ids)
@@ -147,11 +178,14 @@ class EkfacAttributor:
         sizes = torch.stack([matrices.square().sum(dim=(1, 2)) for matrices in dense.values()]).sum(dim=0).sqrt()
         sizes = sizes.where(sizes > 0, 1)
         dtype = self.fitted.factored.dtype
-        solved = {}
+        solved, left = {}, torch.zeros_like(sizes[:SAMPLED])
         for block in self.curvature.blocks:
-            turned = block.rotate((dense[block.layer.name] / sizes[:, None, None]).to(dtype))
-            solved[block.layer.name] = block.back(turned * self.solver.inverse(block.values))
-        return solved, sizes
+            name, inverse = block.layer.name, self.solver.inverse(block.values)
+            units = (dense[name] / sizes[:, None, None]).to(dtype)
+            solved[name] = block.back(block.rotate(units) * inverse)
+            back = block.back(block.rotate(solved[name][:SAMPLED]) / inverse)
+            left += (back - units[:SAMPLED]).double().square().sum(dim=(1, 2))
+        return _Solved(solved, sizes, float(left.max().sqrt()))
 
     @cached_property
     def _in_float64(self) -> FactoredModel:

@@ -6,7 +6,7 @@ inverse. A linear head is solved in closed form on its class contrasts, any othe
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import ClassVar, Literal
 
@@ -18,13 +18,14 @@ from influence_core.curvature.dense import GaussNewton, Hessian
 from influence_core.errors import CurvatureError, MethodError
 from influence_core.gradients import FunctionalModel
 from influence_core.heads import Head, find_head
-from influence_core.methods.attributor import ExactAttributor, LiveTests, factor_from
+from influence_core.methods.attributor import ExactAttributor, LiveTests, factor_from, rule_of
 from influence_core.methods.base import Stage, Tensors, Tick, check_choices, run_stages, try_rows
 from influence_core.predictions import Predictions, predict
 from influence_core.project import Dataset, Project, Split
 from influence_core.rows import rows_from
-from influence_core.solvers.base import Factor, check_damping
+from influence_core.solvers.base import Factor
 from influence_core.solvers.cholesky import Cholesky, CholeskyFactor
+from influence_core.solvers.damping import AUTO, Chosen, Damping, check, choose
 from influence_core.solvers.eigen import Eigen
 from influence_core.solvers.inverse import ACCURACY, inverse_of
 from influence_core.trunk import with_trunk
@@ -40,12 +41,13 @@ class Exact:
     """Invert the full curvature.
 
     Attributes:
-        damping: Added to the curvature once, as written. 0 is right where the objective is strictly convex.
+        damping: Added to the curvature once, as written. 0 is right where the objective is strictly convex; ``auto``
+            takes what the project's recipe of training says, or else 0.1 x the curvature's mean eigenvalue.
         curvature: ``hessian``, or ``gauss-newton``, which is never indefinite.
         indefinite: What to do if the curvature is not positive definite: ``refuse``, or use |H| (``absolute``).
     """
 
-    damping: float = 0.0
+    damping: Damping = 0.0
     curvature: Literal["hessian", "gauss-newton"] = "hessian"
     indefinite: Literal["refuse", "absolute"] = "refuse"
 
@@ -65,7 +67,7 @@ class Exact:
             MethodError: If the model has too many parameters.
         """
         check_choices(self)
-        check_damping(self.damping)
+        check(self.damping)
         check_project(project)
         model = FunctionalModel.of(project)
         if model.vector.size > LARGEST:
@@ -128,8 +130,10 @@ class ExactFit:
 
     def attributor(self, tensors: Tensors) -> ExactAttributor:
         """The fitted method, answering from the live model."""
-        factor = factor_from(tensors, self.method.damping)
-        return ExactAttributor.of(self.method.name, tensors, self.project.task, self.tests, factor)
+        asked = self.method.damping
+        factor = factor_from(tensors, asked)
+        made = ExactAttributor.of(self.method.name, tensors, self.project.task, self.tests, factor)
+        return replace(made, damping_rule=rule_of(asked, factor))
 
     @property
     def tests(self) -> LiveTests:
@@ -171,7 +175,10 @@ class ExactFit:
         return {"curvature": problem.curvature_at(tensors["outputs"]).matrix()}
 
     def _factor(self, tensors: Tensors, _: Tick) -> dict[str, Tensor]:
-        return self._invert(tensors).tensors()
+        mean = float(tensors["curvature"].diagonal().mean())
+        chosen = choose(self.method.damping, self.project.recipe, mean)
+        kept = {"damping": torch.tensor(chosen.damping, dtype=torch.float64)} if self.method.damping == AUTO else {}
+        return self._invert(tensors, chosen).tensors() | kept
 
     def _inverse(self, tensors: Tensors, _: Tick) -> dict[str, Tensor]:
         """Empty but for its residual if it is not accurate enough: the factor then answers."""
@@ -183,14 +190,15 @@ class ExactFit:
         kept = made.tensors()
         return kept if made.residual <= ACCURACY else {"inverse_residual": kept["inverse_residual"]}
 
-    def _invert(self, tensors: Tensors) -> Factor:
+    def _invert(self, tensors: Tensors, chosen: Chosen) -> Factor:
         matrix = tensors["curvature"]
-        if self.method.indefinite == "absolute":
-            return Eigen(self.method.damping, absolute=True).factorise(matrix)
+        if self.method.indefinite == "absolute" or chosen.filter is not None:
+            absolute = self.method.indefinite == "absolute"
+            return Eigen(chosen.damping, absolute, chosen.filter).factorise(matrix)
         try:
-            return Cholesky(self.method.damping).factorise(matrix)
+            return Cholesky(chosen.damping).factorise(matrix)
         except CurvatureError:
-            if self.method.damping > 0:
+            if chosen.damping > 0:
                 raise
             rows = rows_from(tensors)
             return Eigen().factorise(matrix, rows.dense(0, len(rows)).mT)

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import Literal, Protocol
+from typing import Protocol
 
 from torch import Tensor
 
 from influence_core.errors import CurvatureError
-
-Damping = float | Literal["auto"]  # added as written, or chosen by a rule that is reported
 
 
 class Factor(Protocol):

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from influence_core.solvers.base import check_damping, refuse
+from influence_core.solvers.damping import SpectralFilter
 
 
 @dataclass(frozen=True)
@@ -19,12 +20,14 @@ class EigenFactor:
         vectors: Shape ``(p, p)``.
         damping: The damping that is added.
         null: Number of leading eigenvalues that are zero up to rounding and left out: the solve is on their complement.
+        filter: What is done to the eigenvalues in place of damping and inverting them; None if nothing is.
     """
 
     values: Tensor
     vectors: Tensor
     damping: float
     null: int = 0
+    filter: SpectralFilter | None = None
 
     @property
     def lowest_eigenvalue(self) -> float:
@@ -33,19 +36,19 @@ class EigenFactor:
 
     def solve(self, columns: Tensor) -> Tensor:
         """Apply the inverse to each column."""
-        return self._vectors @ ((self._vectors.mT @ columns) / self._damped[:, None])
+        return self._vectors @ ((self._vectors.mT @ columns) * self._inverse[:, None])
 
     def whiten(self, columns: Tensor) -> Tensor:
         """``(values + damping)^-1/2 V^T`` times each column."""
-        return (self._vectors.mT @ columns) / self._damped.sqrt()[:, None]
+        return (self._vectors.mT @ columns) * self._inverse.sqrt()[:, None]
 
     def project(self, columns: Tensor) -> Tensor:
         """The part of each column on the space that is solved."""
         return self._vectors @ (self._vectors.mT @ columns) if self.null else columns
 
     def multiply(self, columns: Tensor) -> Tensor:
-        """``(curvature + damping I)`` times each column."""
-        return self._vectors @ (self._damped[:, None] * (self._vectors.mT @ columns))
+        """``(curvature + damping I)``, or what stands in for it under a filter, times each column."""
+        return self._vectors @ ((self._vectors.mT @ columns) / self._inverse[:, None])
 
     def inverts(self, matrix: Tensor) -> bool:
         """Whether this is the decomposition of ``matrix``, tried on one vector."""
@@ -57,26 +60,29 @@ class EigenFactor:
         return bool((mine - product).norm() <= 1e-9 * product.norm())
 
     def with_damping(self, damping: float) -> EigenFactor:
-        """The same factor under another damping.
+        """The same factor under another damping, and no filter.
 
         Raises:
             CurvatureError: If that damping leaves the curvature indefinite or singular.
         """
         if self.lowest_eigenvalue + check_damping(damping) <= _noise(self.values):
             raise refuse(self.lowest_eigenvalue, damping)
-        return replace(self, damping=damping)
+        return replace(self, damping=damping, filter=None)
 
     def tensors(self) -> dict[str, Tensor]:
         """For a file."""
-        return {"values": self.values, "vectors": self.vectors, "null": torch.tensor(self.null)}
+        stored = {"values": self.values, "vectors": self.vectors, "null": torch.tensor(self.null)}
+        return stored if self.filter is None else stored | self.filter.tensors()
 
     @property
     def _vectors(self) -> Tensor:
         return self.vectors[:, self.null :]
 
     @property
-    def _damped(self) -> Tensor:
-        return self.values[self.null :] + self.damping
+    def _inverse(self) -> Tensor:
+        """What each eigenvalue becomes, without the null space."""
+        values = self.values[self.null :]
+        return 1 / (values + self.damping) if self.filter is None else self.filter.apply(values)
 
 
 @dataclass(frozen=True)
@@ -86,10 +92,12 @@ class Eigen:
     Attributes:
         damping: Added to each eigenvalue, as written.
         absolute: Use ``|H|``, which turns every direction of negative curvature round.
+        filter: In place of damping and inverting the eigenvalues; serves an indefinite curvature too.
     """
 
     damping: float = 0.0
     absolute: bool = False
+    filter: SpectralFilter | None = None
 
     def factorise(self, matrix: Tensor, gradients: Tensor | None = None) -> EigenFactor:
         """Decompose ``matrix``, shape ``(p, p)``.
@@ -107,6 +115,8 @@ class Eigen:
         if self.absolute:
             order = values.abs().argsort()
             values, vectors = values.abs()[order], vectors[:, order]
+        if self.filter is not None:
+            return EigenFactor(values, vectors, 0.0, filter=self.filter)
         null = _null(values, vectors, gradients) if gradients is not None else 0
         return EigenFactor(values, vectors, 0.0, null).with_damping(self.damping)
 

@@ -9,9 +9,9 @@ from torch import Tensor
 
 from influence_core.curvature.ekfac import EKFAC
 from influence_core.errors import CurvatureError
-from influence_core.solvers.base import Damping, check_damping
-
-SHARE = 0.1  # of a layer's mean eigenvalue, where no damping is given (Grosse et al. 2023)
+from influence_core.project import SGD
+from influence_core.solvers.base import check_damping
+from influence_core.solvers.damping import AUTO, Damping, MeanEigenvalue, SpectralFilter, choose
 
 
 @dataclass(frozen=True)
@@ -19,20 +19,30 @@ class EigenBlocks:
     """``(curvature + damping I)^-1``.
 
     Attributes:
-        damping: Added to every eigenvalue as written; ``auto`` adds to those of each layer a tenth of their mean.
+        damping: Added to every eigenvalue as written; ``auto`` takes the filter of a known training in place of the
+            inverse, and else adds to the eigenvalues of each layer a tenth of their mean (Grosse et al. 2023).
+        recipe: The known training.
     """
 
     damping: Damping
-
-    def damped(self, values: Tensor) -> Tensor:
-        """One layer's eigenvalues with what is added to them, of the same shape."""
-        if self.damping == "auto":
-            return values + SHARE * values.mean()
-        return values + check_damping(self.damping)
+    recipe: SGD | None = None
 
     def inverse(self, values: Tensor) -> Tensor:
         """What each eigen-direction of a layer is multiplied by."""
-        return 1 / self.damped(values)
+        chosen = choose(self.damping, self.recipe, float(values.double().mean()))
+        if chosen.filter is not None:
+            return chosen.filter.apply(values).to(values.dtype)
+        return 1 / (values + check_damping(chosen.damping))
+
+    def rule(self, curvature: EKFAC) -> str:
+        """How the damping was chosen, in words and with its numbers; empty if it was given as a number."""
+        if self.damping != AUTO:
+            return ""
+        if self.recipe is not None:
+            return SpectralFilter.of(self.recipe).sentence
+        chosen = [MeanEigenvalue().damping(float(block.values.double().mean())) for block in curvature.blocks]
+        least, most = min(chosen), max(chosen)
+        return f"damping {MeanEigenvalue().share:g} × each layer's mean eigenvalue, {least:.2g} to {most:.2g}"
 
     def solve(self, curvature: EKFAC, columns: Tensor) -> Tensor:
         """Apply the inverse to each column, shape ``(p, m)``."""
@@ -45,10 +55,10 @@ class EigenBlocks:
     def check(self, curvature: EKFAC) -> None:
         """Raise CurvatureError unless every damped eigenvalue is positive beyond rounding: names the layer."""
         for block in curvature.blocks:
-            values = self.damped(block.values)
-            if not float(values.min()) > torch.finfo(values.dtype).eps * float(values.max()):
+            values = self.inverse(block.values)
+            if not (bool((values > 0).all()) and float(values.min()) > torch.finfo(values.dtype).eps * values.max()):
                 msg = (
                     f"The curvature of the layer '{block.layer.name}' has an eigenvalue of 0 under damping "
-                    f"{self.damping:g}; use damping above 0, or --set damping=auto."
+                    f"{self.damping}; use damping above 0, or --set damping=auto."
                 )
                 raise CurvatureError(msg)

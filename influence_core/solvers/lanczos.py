@@ -62,7 +62,7 @@ def ends(
     diagonal: list[float] = []
     beside: list[float] = []
     for step in range(1, MOST_STEPS + 1):
-        moved = _finite(matvec(now)) - (beside[-1] if beside else 0.0) * before
+        moved = finite(matvec(now)) - (beside[-1] if beside else 0.0) * before
         diagonal.append(float((now * moved).sum()))
         moved = moved - diagonal[-1] * now
         beside.append(float(moved.norm()))
@@ -75,7 +75,12 @@ def ends(
     return Ends(float(values[0]), float(values[-1]), len(diagonal))
 
 
-def _finite(product: Tensor) -> Tensor:
+def finite(product: Tensor) -> Tensor:
+    """The product itself, if it is one.
+
+    Raises:
+        CurvatureError: If it holds NaN or infinity.
+    """
     if not bool(product.isfinite().all()):
         msg = (
             "A product with the curvature holds NaN or infinity; look for a function of the model or its loss without "

@@ -26,6 +26,7 @@ from influence_core.methods.norms import norms
 from influence_core.project import Project
 from influence_core.report import FitReport, largest_residual
 from influence_core.rows import KroneckerRows
+from influence_core.solvers.damping import AUTO
 from influence_core.solvers.inverse import InverseFactor
 from influence_core.store.describe import describe, fingerprint, solve_order, view_of
 from influence_core.store.examples import is_named_alike, write_examples
@@ -127,6 +128,7 @@ class _Builder:
 
     def open_run(self, manifest: Manifest, order: list[int]) -> Path:
         """Write what the run is, before its results."""
+        recipe = self.fit.project.recipe if self.fit.method.damping == AUTO else None
         record = RunRecord(
             method=self.fit.method.name,
             hyperparameters=asdict(self.fit.method),
@@ -134,8 +136,10 @@ class _Builder:
             of=self.target.of,
             order=order,
             libraries={name: version(name) for name in ("torch", "numpy", "safetensors", "pyarrow")},
+            recipe=recipe,
         )
         identity = [record.method, record.hyperparameters, record.measure, record.of, manifest.fingerprint]
+        identity += [] if recipe is None else [asdict(recipe)]
         folder = self.path / "runs" / hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:10]
         drop_damaged(folder)
         if not (folder / "run.json").is_file():
@@ -244,9 +248,10 @@ class _Builder:
         return agreement(pairs["predicted"], pairs["refitted"]) if pairs["predicted"].numel() > 2 else None  # noqa: PLR2004
 
     def _in_float64(self) -> tuple[FunctionalModel, Head]:
-        """The model and its head; a method that has no use for the head may have found it in another copy."""
+        """A model and its own head; a method that has no use for the head may know that of another copy."""
         model, head = self.fit.model, self.fit.head
-        if head is None or model.dtype != torch.float64 or head.layer not in set(model.module.modules()):
+        is_its = head is not None and any(head.layer is layer for layer in model.module.modules())
+        if model.dtype != torch.float64 or not is_its:
             model = FunctionalModel.of(self.fit.project)
             head = find_head(model, self.fit.project)
         assert head is not None  # noqa: S101  (the same project had one)
@@ -255,10 +260,7 @@ class _Builder:
     def _report(self, folder: Path, tensors: Tensors, attributor: Attributor, started: float) -> FitReport:
         vector, (lowest, largest) = self.fit.model.vector, attributor.ends
         steps, residual = _solves(folder)
-        if isinstance(attributor, ExactAttributor):
-            sample = read_record(folder / "run.json", RunRecord).order[:8]
-            residual = attributor.scores(sample, self.target).residual
-        return FitReport(
+        found = FitReport(
             seconds=time.perf_counter() - started,
             peak_megabytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
             steps=steps,
@@ -268,6 +270,16 @@ class _Builder:
             largest_eigenvalue=largest,
             parameters_attributed=vector.size,
             parameters_total=vector.total,
+        )
+        if self.fit.method.is_one_by_one:
+            return found
+        sample = attributor.scores(read_record(folder / "run.json", RunRecord).order[:8], self.target)
+        return replace(
+            found,
+            residual=sample.residual,
+            damping_used=sample.damping,
+            damping_rule=sample.damping_rule,
+            facts=attributor.facts if isinstance(attributor, ExactAttributor) else (),
         )
 
     def _unit(

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from influence_core.errors import DamagedWorkspaceError, NewerWorkspaceError
 from influence_core.evaluation.agreement import Check
+from influence_core.project import SGD
 from influence_core.report import FitReport
 from influence_core.store.files import write_text
 from influence_core.target import Kind, Measure, Of, Target
@@ -88,6 +89,7 @@ class RunRecord(Record):
     of: Of
     order: list[int]
     libraries: dict[str, str]
+    recipe: SGD | None = None  # of the training, where the damping goes by it
 
     @property
     def target(self) -> Target:

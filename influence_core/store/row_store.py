@@ -108,6 +108,16 @@ def read_stage(folder: Path, stage: Stage | RowStage) -> dict[str, Tensor]:
     return in_double(kept) if stage.in_double else kept
 
 
+def read_rows(folder: Path, name: str) -> dict[str, Tensor]:
+    """The rows of a complete run, whether the stage that made them was streamed or not.
+
+    Raises:
+        DamagedWorkspaceError: If a file is missing, truncated or altered.
+    """
+    shards = RowStore(folder, name).tensors()
+    return shards or read_checked(folder / f"{name}.safetensors")
+
+
 def in_double(tensors: Tensors) -> dict[str, Tensor]:
     """What a stage of a fit left, in the precision that it is computed with."""
     return {name: t.double() if t.is_floating_point() else t for name, t in tensors.items()}

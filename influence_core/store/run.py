@@ -23,6 +23,7 @@ from influence_core.report import FitReport
 from influence_core.rows import DenseRows, OutputRows
 from influence_core.scores import InfluenceScores, Words, unit, words
 from influence_core.solvers.base import check_damping
+from influence_core.solvers.damping import AUTO
 from influence_core.store.answers import Answers
 from influence_core.store.examples import ExampleTable
 from influence_core.store.files import check_sum
@@ -95,8 +96,19 @@ class Run:
 
     @property
     def damping(self) -> float:
-        """Of the stored scores."""
-        return float(self.record.hyperparameters.get("damping", 0.0))
+        """Of the stored scores: what the user gave, or the method chose; 0 where ``damping_rule`` is a filter."""
+        given = self.record.hyperparameters.get("damping", 0.0)
+        return float(given if given != AUTO else self.report.damping_used or 0.0)
+
+    @property
+    def damping_rule(self) -> str:
+        """How the damping was chosen, or what is done in its place, in words; empty if the user gave it."""
+        return self.report.damping_rule
+
+    @property
+    def mean_eigenvalue(self) -> float:
+        """Of the undamped curvature of a direct run."""
+        return self._exact.mean_eigenvalue
 
     @property
     def curvature(self) -> str:
@@ -162,10 +174,11 @@ class Run:
             CurvatureError: If the damping leaves the curvature indefinite.
         """
         target = target or self.target
+        is_own = damping is None or (damping == self.damping and not self.is_filtered)
         check_damping(self.damping if damping is None else damping)
         target.check(self.manifest.kind, len(self.manifest.names))
         self._check_test(test_id)
-        if damping in (None, self.damping):
+        if is_own:
             known = self._rows.find(test_id, self.target if self._is_for_any_target else target)
             if known is not None and known.has_scores:
                 return self._from_file(test_id, target, known)
@@ -173,7 +186,7 @@ class Run:
             if first is not None:
                 return replace(self._from_file(test_id, target, first), method=FIRST, residual=nan, is_first=True)
         if not self.is_direct:
-            raise self._not_solved(test_id, target) if damping in (None, self.damping) else self._other_damping()
+            raise self._not_solved(test_id, target) if is_own else self._other_damping()
         if self._rows.find(test_id, self.target) is None:
             raise self._not_solved(test_id, target)
         if self.manifest.kind == "custom":
@@ -181,7 +194,7 @@ class Run:
                 f"This project has a task of its own, so only the stored measurement ({self.target.measure}) is known."
             )
             raise TargetError(msg)
-        return self._exact.scores(test_id, target, damping)
+        return self._exact.scores(test_id, target, None if is_own else damping)
 
     def rows(self, start: int, stop: int, rank: Rank = "effect") -> np.ndarray:
         """Scores of test ids ``start`` to ``stop``, shape ``(stop - start, n_train)``; NaN where there is no answer.
@@ -302,7 +315,7 @@ class Run:
     def self_influence_by(self) -> str:
         """Name of the method that self-influence is by: a solve for every training example would take too long."""
         kind = METHODS.get(self.method)
-        return FIRST if kind is not None and kind.is_one_by_one else self.method
+        return FIRST if kind is not None and kind.is_one_by_one and kind.is_estimate else self.method
 
     def read(self, test_ids: Sequence[int]) -> OutputRows:
         """What is stored of some test predictions."""
@@ -318,6 +331,11 @@ class Run:
     def outside(self, test_ids: Sequence[int], target: Target) -> Tensor | None:
         """Share of each measurement gradient's squared length that the method leaves out; None if nothing."""
         return self.read(test_ids).outside(self._task, target)
+
+    @property
+    def is_filtered(self) -> bool:
+        """Whether the curvature's eigenvalues were filtered, so that damping 0 is another question."""
+        return bool(self.damping_rule) and self.damping == 0
 
     @property
     def _task(self) -> Task:
@@ -357,7 +375,7 @@ class Run:
 
     @cached_property
     def _exact(self) -> StoredExact:
-        return StoredExact(self.folder, self.method, self.damping, self, self._task)
+        return StoredExact(self.folder, self.method, self.damping, self, self._task, self.damping_rule)
 
     @cached_property
     def _rows(self) -> SolvedRows:
@@ -372,6 +390,7 @@ class Run:
             unit=self.unit(target),
             method=self.method,
             damping=self.damping,
+            damping_rule=self.damping_rule,
             residual=solve.residual if solve else self.report.residual,
             solves=(solve,) if solve else (),
             outside=float(known.tensors["outside"][known.row]) if "outside" in known.tensors else None,

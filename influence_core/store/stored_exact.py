@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from influence_core.methods.base import Tests
 from influence_core.rows import OutputRows
 from influence_core.scores import InfluenceScores
 from influence_core.solvers.eigen import Eigen, EigenFactor
+from influence_core.store.row_store import read_rows
 from influence_core.store.tensors import read_checked, read_tensors, write_tensors
 from influence_core.strongest import Strongest
 from influence_core.target import Target
@@ -31,6 +32,7 @@ class StoredExact:
         damping: Of its stored scores.
         tests: What it keeps of its test predictions.
         task: A task with the project's measurements.
+        damping_rule: How the damping was chosen, in words; empty if it was given.
     """
 
     folder: Path
@@ -38,15 +40,16 @@ class StoredExact:
     damping: float
     tests: Tests
     task: Task
+    damping_rule: str = ""
 
     def scores(self, test_id: int, target: Target, damping: float | None) -> InfluenceScores:
-        """One solve; another damping takes the eigenvectors too, once.
+        """One solve; a damping in place of the run's own takes the eigenvectors too, once.
 
         Raises:
             CurvatureError: If the damping leaves the curvature indefinite.
         """
         attributor = self._attributor
-        if damping is not None and damping != self.damping:
+        if damping is not None:
             attributor = attributor.with_factor(self._eigen.with_damping(damping))
         return attributor.scores([test_id], target)
 
@@ -63,14 +66,20 @@ class StoredExact:
         return self._attributor.influenced(train_id, (some.rows(self.task, target) for some in tests), target)
 
     @cached_property
+    def mean_eigenvalue(self) -> float:
+        """Of the undamped curvature, that outside the directions of a subspace included."""
+        stored = read_checked(self.folder / "curvature.safetensors")
+        return float(stored.get("mean_eigenvalue", stored["curvature"].diagonal().mean()))
+
+    @cached_property
     def _attributor(self) -> ExactAttributor:
-        names = ("train", "curvature", "factor")
-        stages = {name: read_checked(self.folder / f"{name}.safetensors") for name in names}
-        train, curvature = stages["train"], stages["curvature"]["curvature"].double()
+        stages = {name: read_checked(self.folder / f"{name}.safetensors") for name in ("curvature", "factor")}
+        train, curvature = read_rows(self.folder, "train"), stages["curvature"]["curvature"].double()
         kept = {name: t.double() for name, t in stages["factor"].items()}
         inverse = self.folder / "inverse.safetensors"
         factor = factor_from({**kept, **(read_checked(inverse) if inverse.is_file() else {})}, self.damping)
-        return ExactAttributor.of(self.method, {**train, "curvature": curvature}, self.task, self.tests, factor)
+        made = ExactAttributor.of(self.method, {**train, "curvature": curvature}, self.task, self.tests, factor)
+        return replace(made, damping_rule=self.damping_rule)
 
     @cached_property
     def _eigen(self) -> EigenFactor:

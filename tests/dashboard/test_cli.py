@@ -21,8 +21,8 @@ from influence_core.store import Workspace
 CLASSES = ("[bold]no[/bold]", "=HYPERLINK()")
 KEYS = ("plain", "-1+1", "@sum", "\x1b[31mred", "\u202ereversed", ":smile:", "<script>alert(1)</script>", "+5", "a,b")
 KEYS_OF_AN_ANSWER = (
-    "test_id key label prediction target measure run method damping unit n_train residual validated predicts_refit "
-    "positive negative ranked_by helpful harmful"
+    "test_id key label prediction target measure run method damping damping_rule unit n_train residual outside "
+    "validated predicts_refit positive negative ranked_by helpful harmful"
 )
 PROJECT = """
 import torch
@@ -394,7 +394,7 @@ def test_settings_are_set_and_damping_has_a_short_form(tmp_path: Path) -> None:
 def test_help_and_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([]) == 0
     said = capsys.readouterr()
-    for command in ("demo", "build", "open", "info", "explain", "scores", "methods"):
+    for command in ("demo", "build", "open", "info", "explain", "sweep", "scores", "methods"):
         assert command in said.out
         assert main([command, "--help"]) == 0
     assert main(["--version"]) == 0

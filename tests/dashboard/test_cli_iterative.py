@@ -101,7 +101,7 @@ def test_what_did_not_converge_shows_no_ranking(tmp_path: Path, capsys: pytest.C
     said = capsys.readouterr().out
     assert "do not rely: No ranking is shown" in said
     assert "LiSSA reached" in said
-    assert "--method auto" in said
+    assert "--method cg" in said
     assert main(["scores", str(out), "--out", str(tmp_path / "s.npy")]) == 0
     assert np.isnan(np.load(tmp_path / "s.npy")).all()
     assert main(["info", str(out)]) == 0
