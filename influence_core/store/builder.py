@@ -252,8 +252,8 @@ class _Builder:
             measured, predicted = _stored(folder, measured)
         if len(measured) * REMOVED < 3:  # noqa: PLR2004  (fewer pairs cannot be compared)
             return None
-        factor = attributor.factor if isinstance(attributor, ExactAttributor) and not kind.damping else None
-        solve = factor.solve if isinstance(factor, InverseFactor) else None
+        factor = attributor.factor if isinstance(attributor, ExactAttributor) else None
+        solve = factor.solve if isinstance(factor, InverseFactor) and not factor.damping else None
         check = RefitCheck(self.fit.project, *self._in_float64(), measured, predicted, self.target, solve)
         try:
             pairs = in_double(self._unit(folder / "check.safetensors", "Check by refitting", check.compute, tensors))
