@@ -141,12 +141,19 @@ def run() -> list[Figure | Race]:
         ]
     converged = Rival(lambda: ours(PLAIN, project), values=gauss_newton)
     both = Figure("Gauss-Newton and Hessian, both converged: Pearson", converged.agreement(hessian))
-    return [*figures, both, *races(theirs, cg, cg.agreement(gauss_newton), arnoldi)]
+    return [*figures, both, *races((theirs, cg, arnoldi), cg.agreement(gauss_newton), theirs.agreement(hessian))]
 
 
-def races(theirs: Rival, cg: Rival, truth: float, arnoldi: Rival) -> list[Race]:
-    """One query with and without the fit before it: by a true solve, and by the same approximation."""
-    who = f"captum Arnoldi {KRYLOV}/{KEPT}"
+def races(rivals: tuple[Rival, Rival, Rival], truth: float, theirs_truth: float) -> list[Race]:
+    """One query with and without the fit before it: by a true solve, and by the same approximation.
+
+    Args:
+        rivals: Captum's, our CG, our Arnoldi.
+        truth: Pearson of our CG with the exact answer.
+        theirs_truth: The same of captum's.
+    """
+    theirs, cg, arnoldi = rivals
+    who = f"captum Arnoldi {KRYLOV}/{KEPT}, of Pearson {theirs_truth:.2f} with the exact answer"
     solve = f"MLP 784-128-10, 4,000 digits: one query by CG at {TOLERANCE:g}"
     both = (theirs.fit + theirs.query, cg.fit + cg.query)
     return [
