@@ -30,8 +30,10 @@ from dashboard.cache.scores import (
     distribution,
     explanation,
     flags,
+    is_first,
     ranks,
     reach,
+    refined,
     run_names,
     trust,
 )
@@ -89,6 +91,8 @@ from dashboard.services.ranking import group_sentence
 from dashboard.services.ranking import table as ranking_table
 from dashboard.services.ranks import EFFECT, Rank
 from dashboard.services.ranks import explained as rank_explained
+from dashboard.services.refining import COMMAND as OPEN_WITH_CODE
+from dashboard.services.refining import FIRST, first_answer, spoken
 from dashboard.services.refit import MOST as MOST_REMOVED
 from dashboard.services.refit import RefitResult
 from dashboard.services.runs import setting
@@ -110,10 +114,12 @@ from dashboard.services.wording import count, number, percent, plain, signed, ti
 __all__ = [
     "COLUMNS_SHOWN",
     "EFFECT",
+    "FIRST",
     "JOBS",
     "LARGEST",
     "MOST_CLASSES",
     "MOST_REMOVED",
+    "OPEN_WITH_CODE",
     "PAGE",
     "SOLVING",
     "TRAINING",
@@ -172,6 +178,7 @@ __all__ = [
     "figures",
     "filters_said",
     "find_folder",
+    "first_answer",
     "first_pictures",
     "first_rank",
     "first_rows",
@@ -182,6 +189,7 @@ __all__ = [
     "group_sentence",
     "harmful",
     "has_verdicts",
+    "is_first",
     "is_right",
     "list_table",
     "listed",
@@ -206,6 +214,7 @@ __all__ = [
     "ranks",
     "reach",
     "redefine_slice",
+    "refined",
     "refit",
     "rename_slice",
     "restore_slice",
@@ -224,6 +233,7 @@ __all__ = [
     "solve",
     "solve_state",
     "solver",
+    "spoken",
     "surprising",
     "time_left",
     "train",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dashboard.services.refining import self_influence_named
 from influence_core.rankings import EXPLAINED, Rank
 from influence_core.store import Run
 
@@ -17,6 +18,6 @@ def offered(run: Run) -> list[Rank]:
     return [rank for rank in ON_PAGE if rank in known]
 
 
-def explained(rank: Rank) -> str:
-    """One sentence."""
-    return EXPLAINED[rank]
+def explained(rank: Rank, run: Run) -> str:
+    """One sentence, which names the method of self-influence where that is not the run's own."""
+    return EXPLAINED[rank].replace("self-influence", self_influence_named(run))

@@ -51,7 +51,14 @@ from dashboard.state.page import (
     set_cards_page,
 )
 from dashboard.state.picks import ask_refit, clear_picks, is_refit_asked, pick_all, picked, toggle_pick
-from dashboard.state.visit import is_training_watched, set_training, training, visitor, watch_training
+from dashboard.state.visit import (
+    is_training_watched,
+    seconds_on_screen,
+    set_training,
+    training,
+    visitor,
+    watch_training,
+)
 from dashboard.state.widgets import boxes, clicked_point, component, control, value_of
 
 __all__ = [
@@ -101,6 +108,7 @@ __all__ = [
     "reconcile",
     "said_of_slices",
     "say_of_slices",
+    "seconds_on_screen",
     "set_brush",
     "set_cards_page",
     "set_condition",

@@ -68,7 +68,7 @@ KEYS = """
 | **N** | next prediction of the list |
 | **P** | previous prediction of the list |
 | **↑ ↓** | walk through the list once a cell of it is selected |
-| **S** | solve the prediction on screen, if that was stopped or failed |
+| **S** | solve or refine the prediction on screen, if that was stopped or failed |
 | **Q** | cancel the solve under way |
 | **F** | fit again without the ticked examples |
 | **X** | untick all examples |
@@ -117,4 +117,9 @@ GLOSSARY = """
 - **Solved:** predictions whose scores are stored in this workspace. *To do* in the list is solved when you pick it;
   *none* needs the project's code, given by `influence open DIR --project FILE`; *failed* was tried without reaching an
   answer, and says why when you pick it.
+- **First answer, refined:** conjugate gradients and LiSSA take seconds a prediction, so that EK-FAC, an approximation,
+  answers first. The one on screen is refined in the background, and the page says which it shows and what changed. In
+  the list, *refined* was solved and *first* was not yet. Which predictions a training example helps and harms counts
+  refined ones only.
+- **EK-FAC:** a curvature layer by layer, inverted exactly: quick, but blind to what couples layers.
 """
