@@ -6,6 +6,14 @@ cache is bounded, and what visitors share is only read. One lock keeps two visit
 
 from __future__ import annotations
 
+from dashboard.cache.building import (
+    BUILDS,
+    build_run,
+    build_state,
+    cancel_build,
+    dismiss_build,
+    obstacle_to_builds,
+)
 from dashboard.cache.examples import columns, filters_said, frame, listed, metadata, picture, trained_on, workspace
 from dashboard.cache.model import classes, confusion, figures, first_test, harmful, surprising
 from dashboard.cache.named_slices import (
@@ -95,6 +103,10 @@ from dashboard.services.refining import COMMAND as OPEN_WITH_CODE
 from dashboard.services.refining import FIRST, first_answer, spoken
 from dashboard.services.refit import MOST as MOST_REMOVED
 from dashboard.services.refit import RefitResult
+from dashboard.services.run_builds import Entry, RunOrder, words_of
+from dashboard.services.run_builds import made as built_run
+from dashboard.services.run_builds import menu as method_menu
+from dashboard.services.run_builds import order as run_order
 from dashboard.services.runs import setting
 from dashboard.services.slices import Slice, checked_name
 from dashboard.services.start import Harm, has_verdicts
@@ -112,6 +124,7 @@ from dashboard.services.uploads.reading import Upload
 from dashboard.services.wording import count, number, percent, plain, signed, time_left
 
 __all__ = [
+    "BUILDS",
     "COLUMNS_SHOWN",
     "EFFECT",
     "FIRST",
@@ -130,6 +143,7 @@ __all__ = [
     "Comparison",
     "Difference",
     "Distribution",
+    "Entry",
     "Example",
     "Explanation",
     "Fault",
@@ -142,13 +156,18 @@ __all__ = [
     "RefitResult",
     "Rows",
     "Run",
+    "RunOrder",
     "Slice",
     "Solve",
     "Trust",
     "Upload",
     "Workspace",
     "asked",
+    "build_run",
+    "build_state",
+    "built_run",
     "can_solve",
+    "cancel_build",
     "cancel_solve",
     "cancel_training",
     "cards",
@@ -169,6 +188,7 @@ __all__ = [
     "delete_slice",
     "describe_fault",
     "differences",
+    "dismiss_build",
     "dismiss_training",
     "distribution",
     "drawn",
@@ -195,8 +215,10 @@ __all__ = [
     "listed",
     "marks",
     "metadata",
+    "method_menu",
     "neighbours",
     "number",
+    "obstacle_to_builds",
     "obstacle_to_refit",
     "obstacle_to_slices",
     "obstacle_to_uploads",
@@ -219,6 +241,7 @@ __all__ = [
     "rename_slice",
     "restore_slice",
     "run_names",
+    "run_order",
     "said",
     "said_of_the_limits",
     "save_slice",
@@ -248,6 +271,7 @@ __all__ = [
     "uploads_home",
     "within",
     "words",
+    "words_of",
     "workspace",
     "workspace_names",
 ]

@@ -15,7 +15,7 @@ from dashboard.services import (
 from dashboard.services import refit as refit_service
 from dashboard.services.jobs import Asked, Jobs
 from dashboard.services.jobs import State as Solve
-from dashboard.services.opened import Folder, Project, given_project
+from dashboard.services.opened import Folder, Project, Workspace, given_project
 from dashboard.services.refit import RefitResult
 from dashboard.services.targets import parse
 
@@ -25,10 +25,17 @@ JOBS: Jobs[Asked] = Jobs()
 atexit.register(JOBS.close)
 
 
-@st.cache_resource(max_entries=1, show_spinner=False)
 def code(folder: Folder, given: str) -> Project | None:
-    """The code behind a workspace: what the user gave, or a bundled demo; None if there is neither."""
-    return projects.of_workspace(workspace(folder), given)
+    """The code behind a workspace: what the user gave, or a bundled demo; None if there is neither.
+
+    A run that is added to the workspace changes the folder's stamp, but not the project: it is not imported again.
+    """
+    return _code(folder.path, workspace(folder).manifest.fingerprint, given)
+
+
+@st.cache_resource(max_entries=1, show_spinner=False)
+def _code(path: str, fingerprint: str, given: str) -> Project | None:  # noqa: ARG001  (part of the key)
+    return projects.of_workspace(Workspace(path), given)
 
 
 @st.cache_resource(max_entries=1, show_spinner="Loading the project …")

@@ -9,7 +9,7 @@ import streamlit as st
 from dashboard import cache, state
 from dashboard.components import agreement, charts, scatter
 from dashboard.components.labels import safe
-from dashboard.views import influences
+from dashboard.views import influences, shell
 from dashboard.views.shell import Screen
 
 FACTS = ("Method", "Damping", "Residual")
@@ -43,7 +43,8 @@ def draw(screen: Screen, shown: cache.Explanation) -> None:
 
 
 def _how_to_have_two(screen: Screen) -> None:
-    st.text("This workspace has one run, and a comparison needs two. Build another one, and it appears here:")
+    st.text("This workspace has one run, and a comparison needs two. Build another one here or by a command:")
+    shell.to_build("compare")
     st.code(cache.command_for_another_run(screen.folder, screen.run.id), language=None, wrap_lines=True)
 
 

@@ -69,7 +69,8 @@ KEYS = """
 | **P** | previous prediction of the list |
 | **↑ ↓** | walk through the list once a cell of it is selected |
 | **S** | solve or refine the prediction on screen, if that was stopped or failed |
-| **Q** | cancel the solve under way |
+| **Q** | cancel the solve or the build under way |
+| **B** | build the run whose form is open |
 | **F** | fit again without the ticked examples |
 | **X** | untick all examples |
 | **Space** | tick the card whose box is focused |
@@ -107,7 +108,8 @@ GLOSSARY = """
   gradient. With both, a few odd examples no longer come first for every prediction.
 - **Baseline:** a simple number beside the real scores: products or cosines of gradients, similarity of last features,
   the training loss, or chance. It predicts no refit, and says so in the strip.
-- **Run:** one method with its settings, applied to this model and data. A workspace can hold several.
+- **Run:** one method with its settings, applied to this model and data. A workspace can hold several; *Build another
+  run* in the header adds one, where the project's code is at hand.
 - **Spearman correlation:** how alike two orders of the training examples are: 1 the same, 0 unrelated, −1 reversed.
 - **Overlap:** how many of the strongest examples of one run are among the strongest of another.
 - **Leave-one-out:** fitting again without one example: what a score predicts.
