@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from dashboard.services.influence import Explanation
 from dashboard.services.refining import first_answer, spoken
 from dashboard.services.runs import closer_by, damped
+from dashboard.services.trust_facts import curvature, meanings
 from dashboard.services.wording import number, percent
 from influence_core.store import Run
 
@@ -34,6 +35,11 @@ class Trust:
     facts: tuple[str, ...]
     notes: tuple[str, ...]
     remarks: tuple[str, ...] = ()
+
+    @property
+    def meanings(self) -> str:
+        """What each number among the facts means, as a Markdown list."""
+        return meanings(self.facts)
 
 
 def trust(run: Run, explanation: Explanation | None = None) -> Trust:
@@ -78,10 +84,13 @@ def _facts(run: Run, explanation: Explanation | None) -> tuple[str, ...]:
     facts = [f"method {run.method}", damped(run.damping, run.damping_rule), f"residual {number(residual)}{where}"]
     if explanation is not None and explanation.solved and not explanation.is_stalled:  # else the sentence has said it
         facts[-1] = f"residual {number(residual)}: {explanation.solved}"
-    if run.method != "exact":
-        facts.append(f"{run.curvature} curvature")
+    if (run.method, run.curvature) != ("exact", "hessian"):
+        facts.append(curvature(run))
     if run.check is not None and (explanation is None or explanation.target == run.target):
-        facts += [f"Pearson {run.check.pearson:.3f}", f"slope {run.check.slope:.2f}"]
+        facts += [
+            f"Pearson {run.check.pearson:.3f}".replace("-", "−"),
+            f"slope {run.check.slope:.2f}".replace("-", "−"),
+        ]
     facts.append(covered)
     facts += directions(run, explanation.outside if explanation else None)
     return tuple(facts)
