@@ -39,6 +39,7 @@ from dashboard.cache.scores import (
     explanation,
     flags,
     is_first,
+    rank_explained,
     ranks,
     reach,
     refined,
@@ -98,7 +99,6 @@ from dashboard.services.ranking import as_csv as ranking_csv
 from dashboard.services.ranking import group_sentence
 from dashboard.services.ranking import table as ranking_table
 from dashboard.services.ranks import EFFECT, Rank
-from dashboard.services.ranks import explained as rank_explained
 from dashboard.services.refining import COMMAND as OPEN_WITH_CODE
 from dashboard.services.refining import FIRST, first_answer, spoken
 from dashboard.services.refit import MOST as MOST_REMOVED

@@ -12,6 +12,7 @@ from dashboard.services import cards as card_service
 from dashboard.services import compare as compare_service
 from dashboard.services import distribution as distribution_service
 from dashboard.services import (
+    first_order,
     influence,
     refining,
     runs,
@@ -85,6 +86,11 @@ def chosen_rank(folder: Folder, run_id: str, wanted: str) -> Rank:
     return next((rank for rank in ranks(folder, run_id) if rank == wanted), rank_service.EFFECT)
 
 
+def rank_explained(folder: Folder, run_id: str, rank: Rank) -> str:
+    """What a ranking goes by."""
+    return rank_service.explained(workspace(folder).run(run_id), rank)
+
+
 def trust(folder: Folder, run_id: str, shown: Explanation | None = None) -> Trust:
     """How far to trust a run, or one prediction of it."""
     return trust_service.trust(workspace(folder).run(run_id), shown)
@@ -95,7 +101,9 @@ def flags(folder: Folder, run_id: str) -> dict[int, str]:
     """What is unusual about some training examples, in words."""
     run = workspace(folder).run(run_id)
     values = run.self_influence()
-    return {} if values is None else card_service.flags_of(values, refining.self_influence_named(run))
+    unusual = {} if values is None else card_service.flags_of(values, refining.self_influence_named(run))
+    off = first_order.flags(run)
+    return {i: " · ".join(each[i] for each in (unusual, off) if i in each) for i in {**unusual, **off}}
 
 
 def cards(folder: Folder, run_id: str, asked: tuple[int, str, Rank], side: str, shown: tuple[int, int]) -> list[Card]:

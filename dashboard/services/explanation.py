@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
-from dashboard.services.influence import explained
+from dashboard.services import first_order, influence
 from dashboard.services.named import find_class, find_test
+from dashboard.services.ranks import EFFECT, Rank, explained
 from dashboard.services.refining import refine_command
 from dashboard.services.runs import damped
 from dashboard.services.trust import ICONS, directions, outside_notes, trust
 from dashboard.services.trust import stalled as why_stalled
 from dashboard.services.wording import number, percent
-from influence_core.rankings import Rank
 from influence_core.scores import InfluenceScores, Ranked, Words
 from influence_core.store import Example, Manifest, Run, Workspace
 from influence_core.target import Measure, Target
@@ -120,13 +120,17 @@ class Explained:
         answer: The object.
         words: How the signs are called.
         trust: One line.
+        ranked_by: What the lists are ranked by, in a sentence; empty where it is the score.
         totals: Sum of all positive and of all negative scores, both as positive numbers.
+        off: Training id -> how far its first-order scores are off, such as ``12 % too small``, where that is known.
     """
 
     answer: Answer
     words: Words
     trust: str
+    ranked_by: str
     totals: tuple[float, float]
+    off: Mapping[int, str]
 
 
 def explain(workspace: Workspace, question: Question) -> Explained:
@@ -165,7 +169,9 @@ def explain(workspace: Workspace, question: Question) -> Explained:
         harmful=harmful,
     )
     totals = (float(values.clamp_min(0).sum()), float(-values.clamp_max(0).sum()))
-    return Explained(answer, said, _trust(run, found, stalled=stalled, stored=stored), totals)
+    ranked_by = "" if question.rank == EFFECT else f"Ranked by {question.rank}: {explained(run, question.rank)}"
+    off = {r.train_id: first_order.off(run, r.train_id) for r in (*helpful, *harmful)} if stored else {}
+    return Explained(answer, said, _trust(run, found, stalled=stalled, stored=stored), ranked_by, totals, off)
 
 
 def target_of(manifest: Manifest, question: Question) -> Target:
@@ -250,7 +256,7 @@ def _trust(run: Run, found: InfluenceScores, *, stalled: bool, stored: bool) -> 
 
 def _of_first(run: Run, found: InfluenceScores) -> str:
     """The line about an answer at once, and what refines it."""
-    overall = trust(run, explained(run, found))
+    overall = trust(run, influence.explained(run, found))
     (test_id,) = found.test_ids
     said = f"{overall.icon} {overall.state}: {overall.sentence} ({', '.join(overall.facts)})"
     return " ".join([said, *overall.notes, *overall.remarks, f"`{refine_command(run, test_id)}` refines it."])

@@ -75,7 +75,7 @@ class Explanation:
 
 def is_computed(run: Run, target: Target) -> bool:
     """Whether the scores take a computation; else they are read, or known not to be there, at once."""
-    return run.is_direct and target != run.target
+    return run.answers_any_target and target != run.target
 
 
 def explain(run: Run, test_id: int, target: Target, rank: Rank = "effect") -> Explanation:

@@ -18,6 +18,6 @@ def offered(run: Run) -> list[Rank]:
     return [rank for rank in ON_PAGE if rank in known]
 
 
-def explained(rank: Rank, run: Run) -> str:
-    """One sentence, which names the method of self-influence where that is not the run's own."""
+def explained(run: Run, rank: Rank) -> str:
+    """What a ranking goes by, and whose self-influence it is where that is another method's."""
     return EXPLAINED[rank].replace("self-influence", self_influence_named(run))

@@ -77,7 +77,7 @@ def another(workspace: Workspace, run: Run) -> str:
 def closer(workspace: Workspace, run: Run) -> str:
     """The command that adds a run which is likely to reach an answer where this one did not."""
     finished = run.method == "lissa" and run.hyperparameters.get("finish") == "none"
-    chosen = "--method auto" if finished else f"--method {run.method} --damping {setting(10 * (run.damping or 1e-3))}"
+    chosen = "--method cg" if finished else f"--method {run.method} --damping {setting(10 * (run.damping or 1e-3))}"
     return f"{_build(workspace)} {chosen}"
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dashboard.services.cards import Card, plain_card
+from dashboard.services.first_order import sentence
 from dashboard.services.refining import self_influence_named
 from dashboard.services.wording import count, number, percent, signed
 from influence_core.store import Run, Workspace
@@ -24,6 +25,7 @@ class Reach:
         n_helped: How many it helps.
         n_harmed: How many it harms.
         self_influence: How much it moves its own loss, in words that name it.
+        first_order: How far its first-order scores are off, in words; empty where that is not known.
         verbs: What it does to them: ``helps`` and ``harms``, ``supports`` and ``opposes``, or a baseline's own words.
         note: Which predictions were looked at, where that is not plain; may be empty.
     """
@@ -33,6 +35,7 @@ class Reach:
     n_helped: int
     n_harmed: int
     self_influence: str
+    first_order: str
     verbs: tuple[str, str]
     note: str
 
@@ -49,7 +52,8 @@ def reach(workspace: Workspace, run: Run, train_id: int) -> Reach:
 
     helped, harmed = order[values[order] > 0], order[::-1][values[order[::-1]] < 0]
     own = _self_influence(run, train_id, measured)
-    return Reach(moved(helped), moved(harmed), len(helped), len(harmed), own, _verbs(run), _note(run, len(test_ids)))
+    said, note = sentence(run, train_id), _note(run, len(test_ids))
+    return Reach(moved(helped), moved(harmed), len(helped), len(harmed), own, said, _verbs(run), note)
 
 
 def _note(run: Run, n: int) -> str:

@@ -94,6 +94,9 @@ GLOSSARY = """
 - **Exact, LiSSA, conjugate gradients:** ways to invert it. Exact does it once, for small models. The other two solve
   one prediction at a time, LiSSA on small samples of the data and conjugate gradients on all of it, until the residual
   is small enough.
+- **First order, Newton:** scores are first order: they follow the slope at the fitted parameters and are too small for
+  influential examples. The method newton takes an example out with its own curvature and is right in size. Where both
+  are at hand, an example's closer look says how far its first-order scores are off.
 - **LoGra:** the exact inversion on projected gradients: of each layer only the few directions of its inputs and outputs
   that vary most are kept. The share of a prediction's gradient that this loses stands beside its scores.
 - **Arnoldi:** exact in a number of directions, those along which the curvature is largest; the rest is left out.

@@ -65,7 +65,7 @@ def _rank_by(screen: Screen) -> None:
     if wanted and wanted != screen.rank:
         st.text(f"This run cannot rank by {cache.plain(wanted)}, so its order is that of the effect.", width="stretch")
     elif screen.rank != cache.EFFECT:
-        st.caption(cache.rank_explained(screen.rank, screen.run))
+        st.caption(cache.rank_explained(screen.folder, screen.run.id, screen.rank))
 
 
 def _choose_rank() -> None:

@@ -80,9 +80,9 @@ def _ticked(key: str, train_id: int) -> None:
 
 def _reach(screen: Screen, train_id: int) -> None:
     found = cache.reach(screen.folder, screen.run.id, train_id)
-    st.text(found.self_influence, width="stretch")
-    if found.note:
-        st.text(found.note, width="stretch")
+    for said in (found.self_influence, found.first_order, found.note):
+        if said:
+            st.text(said, width="stretch")
     sides = zip(
         ("positive", "negative"),
         found.verbs,

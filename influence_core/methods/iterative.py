@@ -14,9 +14,10 @@ import torch
 from torch import Tensor
 
 from influence_core.checks import check_derivatives, check_project
-from influence_core.curvature.dense import Blocks, Curvature, GaussNewton, Hessian
+from influence_core.curvature.dense import Blocks, Curvature, Hessian
 from influence_core.curvature.ekfac import EKFAC
 from influence_core.curvature.factored import FactoredModel
+from influence_core.curvature.retained import gauss_newton
 from influence_core.errors import MethodError
 from influence_core.gradients import FunctionalModel
 from influence_core.heads import Head, find_head, is_one_layer
@@ -168,7 +169,7 @@ class IterativeFit:
     def curvature(self) -> Curvature:
         """Undamped."""
         blocks = Blocks(self.method.rows, PRODUCTS)
-        kind = GaussNewton if self.method.curvature == "gauss-newton" else Hessian
+        kind = gauss_newton if self.method.curvature == "gauss-newton" else Hessian
         return kind(*self.trunked, blocks)
 
     def attributor(self, tensors: Tensors) -> IterativeAttributor:

@@ -193,7 +193,7 @@ given |= dict(model=Deep().double().eval(), attributed=("head.*",))
     [
         (
             WIDE,
-            ["12,000 attributed parameters: more than the 10,000 of exact, so that auto takes lissa", "not checked"],
+            ["12,000 attributed parameters: more than the 10,000 of exact, so that auto takes cg", "not checked"],
         ),
         (EMBEDDED, [r"38 % of parameters are attributed \(10 of 26\); what training rows", "24 refits of the layer"]),
     ],

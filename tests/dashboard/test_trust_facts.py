@@ -16,6 +16,7 @@ from influence_core.methods import (
     GradDot,
     Lissa,
     Logra,
+    Newton,
     TrainingLoss,
 )
 from influence_core.store import Workspace, build
@@ -27,6 +28,7 @@ KINDS = {
         Exact(damping=0.5, curvature="gauss-newton"),
         {"Method", "Damping", "Residual", "Curvature", "Covered"},
     ),
+    "newton": (Newton(), {"Method", "Damping", "Residual", "Curvature", "Covered"}),
     "cg": (ConjugateGradients(damping=0.5), {"Method", "Damping", "Residual", "Curvature", "Covered"}),
     "lissa": (Lissa(damping=0.5), {"Method", "Damping", "Residual", "Curvature", "Covered"}),
     "ekfac": (Ekfac(), {"Method", "Damping", "Residual", "Curvature", "Covered"}),
