@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dashboard.services.refining import self_influence_named
 from influence_core.rankings import EXPLAINED, Rank
 from influence_core.store import Run
 
@@ -19,6 +20,4 @@ def offered(run: Run) -> list[Rank]:
 
 def explained(run: Run, rank: Rank) -> str:
     """What a ranking goes by, and whose self-influence it is where that is another method's."""
-    by = run.self_influence_by
-    source = f" The self-influence is that of {by}." if rank == "relative" and by != run.method else ""
-    return f"{EXPLAINED[rank]}{source}"
+    return EXPLAINED[rank].replace("self-influence", self_influence_named(run))

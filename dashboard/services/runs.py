@@ -83,6 +83,9 @@ def closer(workspace: Workspace, run: Run) -> str:
 
 def closer_by(run: Run) -> str:
     """What leaves less of a gradient outside the directions that a run keeps."""
+    rank = int(run.hyperparameters.get("rank", 0))
+    if rank:
+        return f"keep more of them (--set rank={2 * rank}), or compare with --method cg"
     kept, krylov = (int(run.hyperparameters.get(name, 0)) for name in ("kept", "krylov"))
     if not kept:
         return "keep more of them, or compare with another method"

@@ -68,8 +68,9 @@ KEYS = """
 | **N** | next prediction of the list |
 | **P** | previous prediction of the list |
 | **↑ ↓** | walk through the list once a cell of it is selected |
-| **S** | solve the prediction on screen, if that was stopped or failed |
-| **Q** | cancel the solve under way |
+| **S** | solve or refine the prediction on screen, if that was stopped or failed |
+| **Q** | cancel the solve or the build under way |
+| **B** | build the run whose form is open |
 | **F** | fit again without the ticked examples |
 | **X** | untick all examples |
 | **Space** | tick the card whose box is focused |
@@ -110,7 +111,8 @@ GLOSSARY = """
   gradient. With both, a few odd examples no longer come first for every prediction.
 - **Baseline:** a simple number beside the real scores: products or cosines of gradients, similarity of last features,
   the training loss, or chance. It predicts no refit, and says so in the strip.
-- **Run:** one method with its settings, applied to this model and data. A workspace can hold several.
+- **Run:** one method with its settings, applied to this model and data. A workspace can hold several; *Build another
+  run* in the header adds one, where the project's code is at hand.
 - **Spearman correlation:** how alike two orders of the training examples are: 1 the same, 0 unrelated, −1 reversed.
 - **Overlap:** how many of the strongest examples of one run are among the strongest of another.
 - **Leave-one-out:** fitting again without one example: what a score predicts.
@@ -120,4 +122,9 @@ GLOSSARY = """
 - **Solved:** predictions whose scores are stored in this workspace. *To do* in the list is solved when you pick it;
   *none* needs the project's code, given by `influence open DIR --project FILE`; *failed* was tried without reaching an
   answer, and says why when you pick it.
+- **First answer, refined:** conjugate gradients and LiSSA take seconds a prediction, so that EK-FAC, an approximation,
+  answers first. The one on screen is refined in the background, and the page says which it shows and what changed. In
+  the list, *refined* was solved and *first* was not yet. Which predictions a training example helps and harms counts
+  refined ones only.
+- **EK-FAC:** a curvature layer by layer, inverted exactly: quick, but blind to what couples layers.
 """

@@ -188,9 +188,9 @@ class Run:
             known = self._rows.find(test_id, self.target if self._is_for_any_target else target)
             if known is not None and known.has_scores:
                 return self._from_file(test_id, target, known)
-            first = self._rows.first(test_id) if target == self.target else None
+            first = self.first(test_id) if target == self.target else None
             if first is not None:
-                return replace(self._from_file(test_id, target, first), method=FIRST, residual=nan, is_first=True)
+                return first
         elif not self.is_direct:
             raise self._other_damping()
         if not self.answers_any_target:
@@ -203,6 +203,23 @@ class Run:
             )
             raise TargetError(msg)
         return self._exact.scores(test_id, target, None if is_own else damping)
+
+    def first(self, test_id: int) -> InfluenceScores | None:
+        """The answer at once to a prediction, for the stored measurement, also if a solve has replaced it by now.
+
+        Raises:
+            UnknownNameError: If there is no such test example.
+        """
+        self._check_test(test_id)
+        known = self._rows.first(test_id)
+        if known is None:
+            return None
+        return replace(self._from_file(test_id, self.target, known), method=FIRST, residual=nan, is_first=True)
+
+    def is_first(self, test_id: int, target: Target | None = None) -> bool:
+        """Whether ``scores`` of a prediction are an answer at once that waits for its solve; nothing is computed."""
+        asked = target or self.target
+        return self.has_first and asked == self.target and self._rows.find(test_id, asked) is None
 
     def rows(self, start: int, stop: int, rank: Rank = "effect") -> np.ndarray:
         """Scores of test ids ``start`` to ``stop``, shape ``(stop - start, n_train)``; NaN where there is no answer.
@@ -328,8 +345,7 @@ class Run:
     @property
     def self_influence_by(self) -> str:
         """Name of the method that self-influence is by: a solve for every training example would take too long."""
-        kind = METHODS.get(self.method)
-        return FIRST if kind is not None and kind.is_one_by_one and kind.is_estimate else self.method
+        return FIRST if self.has_first else self.method
 
     def read(self, test_ids: Sequence[int]) -> OutputRows:
         """What is stored of some test predictions."""

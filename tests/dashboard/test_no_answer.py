@@ -23,9 +23,9 @@ def without_answers(tmp_path: Path) -> Workspace:
     return build(samples.sample("mlp"), tmp_path / "w", HOPELESS, test_limit=2)
 
 
-def test_the_list_tells_what_failed_from_what_is_to_do(without_answers: Workspace) -> None:
+def test_the_list_tells_what_failed_from_what_has_a_first_answer(without_answers: Workspace) -> None:
     run = without_answers.run()
-    assert solving.marks(run, run.record.order[:3], can_solve=True) == ["failed", "failed", "to do"]
+    assert solving.marks(run, run.record.order[:3], can_solve=True) == ["failed", "failed", "first"]
 
 
 def test_it_opens_on_the_first_that_was_tried(without_answers: Workspace) -> None:
