@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from influence_core.errors import InfluenceError as InfluenceError
     from influence_core.methods import METHODS as METHODS
     from influence_core.methods import Exact as Exact
+    from influence_core.methods import Newton as Newton
     from influence_core.methods import combined as combined
+    from influence_core.methods.group_removal import remove_group as remove_group
     from influence_core.project import SGD as SGD
     from influence_core.project import Project as Project
     from influence_core.store import Workspace as Workspace
@@ -37,6 +39,7 @@ _HOMES = {
     "ImageView": "views",
     "InfluenceError": "errors",
     "METHODS": "methods",
+    "Newton": "methods",
     "MultiLabelTask": "task",
     "Project": "project",
     "RegressionTask": "task",
@@ -49,6 +52,7 @@ _HOMES = {
     "Workspace": "store",
     "build": "store",
     "combined": "methods",
+    "remove_group": "methods.group_removal",
     "from_sklearn": "adapters.scikit_learn",
     "from_huggingface": "adapters.hugging_face",
 }

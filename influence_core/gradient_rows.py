@@ -9,11 +9,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
+import torch
 from torch import Tensor
 
 from influence_core.row_blocks import product
 
 PART = 65_536  # rows that one core takes at a time
+FACTORED_PART = 8_192  # the same of factored rows, each of which is a product with every output
+FEW = 16  # columns
+WRITTEN_OUT = 1_024  # factored rows
 
 
 class GradientRows(Protocol):
@@ -57,12 +61,18 @@ class KroneckerRows:
         return len(self.inputs)
 
     def dot(self, vectors: Tensor) -> Tensor:
-        """Every gradient times every column, one output at a time."""
-        by_output = vectors.view(self.factors.shape[1], self.inputs.shape[1], -1).to(self.inputs)
-        total = self.inputs.new_zeros(len(self), vectors.shape[1])
-        for factor, block in zip(self.factors.to(self.inputs.dtype).unbind(1), by_output, strict=True):
-            total.addcmul_(factor[:, None], self.inputs @ block)
-        return total
+        """Every gradient times every column; for many columns some gradients at a time are written out."""
+        (k, d), m = (self.factors.shape[1], self.inputs.shape[1]), vectors.shape[1]
+        by_output, factors = vectors.view(k, d, m).to(self.inputs), self.factors.to(self.inputs.dtype)
+        if m <= FEW:
+            moved = by_output.mT.reshape(k * m, d) @ self.inputs.mT  # twice as fast as its transpose
+            return torch.einsum("nk,kmn->nm", factors, moved.view(k, m, -1))
+        result = self.inputs.new_empty(len(self), m)
+        for start in range(0, len(self), WRITTEN_OUT):
+            some = slice(start, start + WRITTEN_OUT)
+            dense = (factors[some, :, None] * self.inputs[some, None, :]).flatten(1)
+            torch.mm(dense, by_output.reshape(k * d, m), out=result[some])
+        return result
 
     def dense(self, start: int, stop: int) -> Tensor:
         """Some gradients in full."""
@@ -71,8 +81,9 @@ class KroneckerRows:
 
     def parts(self) -> Iterator[tuple[int, GradientRows]]:
         """Views of the rows."""
-        for start in range(0, len(self), PART):
-            yield start, KroneckerRows(self.inputs[start : start + PART], self.factors[start : start + PART])
+        for start in range(0, len(self), FACTORED_PART):
+            stop = start + FACTORED_PART
+            yield start, KroneckerRows(self.inputs[start:stop], self.factors[start:stop])
 
     def take(self, ids: Tensor) -> GradientRows:
         """Some rows."""

@@ -6,7 +6,7 @@ parameters, buffers, flags, hooks and mode whatever happens here.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -24,6 +24,8 @@ from influence_core.replay import Replayed, own, replaying
 from influence_core.target import Target
 from influence_core.task import Batch, Task, loss_curvature
 from influence_core.user_model import private_copy
+
+Map = Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True)
@@ -116,6 +118,12 @@ class FunctionalModel:
         """Second derivative of each loss by the outputs, shape ``(batch, outputs, outputs)``."""
         return loss_curvature(self.task, self.outputs(self.theta, batch), own(batch))
 
+    def output_slopes(self, batch: Batch) -> Tensor:
+        """Derivative of each loss by the outputs, shape ``(batch, outputs)``."""
+        outputs = self.outputs(self.theta, batch)
+        slopes: Tensor = grad(lambda z: self.task.losses(z, own(batch)).sum())(outputs)
+        return slopes.reshape(len(outputs), -1)
+
     def directional_losses(self, batch: Batch, directions: Tensor) -> Tensor:
         """Derivative of each example's loss along each direction, one forward-mode pass a direction.
 
@@ -149,6 +157,16 @@ class FunctionalModel:
             return pull(jvp(slopes, (outputs,), (moved,))[1])[0]  # type: ignore[no-any-return]
 
         return vmap(product, in_dims=1, out_dims=1)(directions)
+
+    def linearised(self, batch: Batch) -> tuple[Tensor, Map, Map]:
+        """The outputs, and their derivative as two maps that can be applied again and again without running the model.
+
+        Returns:
+            Outputs; ``v -> J v``, shape ``(p,)`` to that of the outputs; ``u -> J^T u``, the other way round.
+        """
+        outputs, back = vjp(lambda theta: self.outputs(theta, batch), self.theta)[:2]
+        forth = vjp(lambda slopes: back(slopes)[0], torch.zeros_like(outputs))[1]  # the transpose of a linear map
+        return outputs, (lambda v: forth(v)[0]), (lambda u: back(u)[0])
 
     def penalty_hessian_products(self, directions: Tensor) -> Tensor:
         """Hessian of the regulariser times each column, shape ``(p, k)`` to ``(p, k)``."""

@@ -45,10 +45,30 @@ class Head:
         ones = seen.inputs.new_ones(len(seen.inputs), 1)
         return replace(seen, inputs=torch.cat([seen.inputs, ones], dim=1))
 
+    def parameters(self, coefficients: Tensor) -> dict[str, Tensor]:
+        """Coefficients in the output basis, shape ``(k, d)``, as the layer's parameters by name, or changes of both."""
+        whole = coefficients if len(coefficients) == self.layer.out_features else self.basis @ coefficients
+        prefix = f"{self.called}." if self.called else ""
+        return {f"{prefix}weight": whole[:, : self.layer.in_features], f"{prefix}bias": whole[:, -1]}
+
     def rows(self, model: FunctionalModel, project: Project, test_ids: Sequence[int]) -> OutputRows:
         """Test predictions with their inputs and the basis: enough to ask any target of them."""
         seen = self.read(model, project, "test", list(test_ids))
         return OutputRows(seen.outputs, seen.labels, seen.inputs, self.basis)
+
+    def objective_gradient(self, inputs: Tensor, factors: Tensor, model: FunctionalModel) -> Tensor:
+        """Gradient of the training objective by the parameters, shape ``(p,)``, from all inputs and residuals."""
+        weight = self.by_layer(factors).mT @ inputs.to(factors.dtype) / len(inputs)
+        return self.flat(weight, model) + model.penalty_gradient()
+
+    def by_layer(self, factors: Tensor) -> Tensor:
+        """Residuals in the output basis as derivatives by the layer's outputs, shape ``(n, k)`` to ``(n, outputs)``."""
+        return factors if factors.shape[1] == self.layer.out_features else factors @ self.basis.mT
+
+    def flat(self, weight: Tensor, model: FunctionalModel) -> Tensor:
+        """A matrix over the layer's outputs and inputs, the intercept last, in the order of the parameters."""
+        parts = {"weight": weight[:, : self.layer.in_features].flatten(), "bias": weight[:, -1]}
+        return torch.cat([parts[name.rpartition(".")[2]] for name in model.vector.names])
 
     def problem(self, inputs: Tensor, labels: Tensor, row_weights: Tensor | None = None) -> HeadProblem:
         """The training objective of this head."""
@@ -93,10 +113,8 @@ def _agrees(head: Head, model: FunctionalModel, project: Project) -> bool:
     if seen.inputs.shape != (len(rows), head.layer.in_features + head.intercept):
         return False  # the layer is not called as a module, or not on one vector a row
     problem = head.problem(seen.inputs, seen.labels, seen.weights)
-    factors = problem.residuals(seen.outputs.reshape(len(rows), -1))
-    factors = factors if factors.shape[1] == head.layer.out_features else factors @ head.basis.mT
+    factors = head.by_layer(problem.residuals(seen.outputs.reshape(len(rows), -1)))
     weight = factors[:, :, None] * seen.inputs[:, None, :]
-    parts = {"weight": weight[:, :, : head.layer.in_features].flatten(1), "bias": weight[:, :, -1]}
-    closed = torch.cat([parts[name.rpartition(".")[2]] for name in model.vector.names], dim=1)
+    closed = torch.stack([head.flat(one, model) for one in weight])
     exact = model.loss_gradients(batch)
     return bool((closed - exact).norm() <= AGREEMENT * (1e-6 + exact.norm()))

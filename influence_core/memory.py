@@ -70,6 +70,25 @@ def _refusal(rows: int, needed: float, free: int, parts: tuple[int, int]) -> Met
     return MethodError(msg)
 
 
+def check_basis(model: FunctionalModel, krylov: int) -> None:
+    """Raise MethodError, with the number that would fit, if a basis of ``krylov`` vectors cannot.
+
+    Args:
+        model: The model as a function of its parameters.
+        krylov: Vectors of all attributed parameters; the directions that are made of them take as much at most.
+    """
+    free, each = free_bytes(model.device), 2 * model.theta.numel() * model.theta.element_size()
+    if free is None or krylov * each <= SHARE * free:
+        return
+    fitting = max(1, int(SHARE * free / each))
+    msg = (
+        f"A basis of {krylov:,} directions of {model.theta.numel():,} parameters needs about "
+        f"{gigabytes(krylov * each)} and {gigabytes(free)} are free; use --set krylov={fitting}, or attribute fewer "
+        "layers with Project(attributed=...)."
+    )
+    raise MethodError(msg)
+
+
 def needed_bytes(model: FunctionalModel, dataset: Dataset, rows: int, products: int) -> float:
     """What a product with the curvature takes, by the same arguments as ``check_memory``."""
     rows = min(rows, len(dataset))

@@ -96,7 +96,7 @@ class SolveReport:
             return ""
         enough = 1.05 * self.residual  # so that the two digits that are printed do
         weaker = f"a tolerance of {enough:.2g}" if self.residual < 0.1 else "more damping"  # noqa: PLR2004
-        finish = "" if self.legs[-1].solver == "cg" else ", or let conjugate gradients finish it (--method auto)"
+        finish = "" if self.legs[-1].solver == "cg" else ", or let conjugate gradients finish it (--set finish=cg)"
         return f"The residual stayed above the tolerance of {self.tolerance:g}: use {weaker}{finish}."
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -23,6 +23,13 @@ def rows_from(tensors: Mapping[str, Tensor]) -> GradientRows:
     if "rows" in tensors:
         return DenseRows(tensors["rows"])
     return KroneckerRows(tensors["inputs"], tensors["factors"])
+
+
+def held(labels: Tensor, outputs: Tensor, target: Target) -> tuple[Tensor, Target]:
+    """Labels and a target that measure the class which these outputs predict, also where the outputs change."""
+    if target.of != "predicted":
+        return labels, target
+    return outputs.argmax(dim=1), Target(target.measure, "true")
 
 
 @dataclass(frozen=True)
@@ -52,6 +59,37 @@ class OutputRows:
             return ((moved @ self.basis.double())[:, :, None] * inputs[:, None, :]).flatten(1).mT
         return torch.einsum("mc,mcp->pm", moved, self.jacobian.double())
 
+    def some(self, start: int, stop: int) -> OutputRows:
+        """A few of them."""
+        return replace(
+            self,
+            outputs=self.outputs[start:stop],
+            labels=self.labels[start:stop],
+            jacobian=self.jacobian[start:stop],
+        )
+
+    def columns(self) -> Tensor:
+        """Derivative of each output of a linear head, in its output basis, as a column, shape ``(p, m k)``."""
+        inputs, k = self.jacobian.double(), self.basis.shape[1]
+        columns = torch.einsum("ab,md->admb", torch.eye(k, dtype=inputs.dtype, device=inputs.device), inputs)
+        return columns.reshape(k * inputs.shape[1], -1)
+
+    def measured(self, task: Task, target: Target, outputs: Tensor) -> Tensor:
+        """The measurements if these were the outputs, shape ``(..., m, c)`` to ``(..., m)``.
+
+        A target of the predicted class stays with the class that is predicted now.
+        """
+        labels, target = held(self.labels, self.outputs, target)
+        flat = outputs.double().reshape(-1, outputs.shape[-1])
+        repeated = labels.repeat(outputs.shape[:-2].numel(), *[1] * (labels.dim() - 1))
+        return task.measurements(flat, (None, repeated), target).view(outputs.shape[:-1])
+
+    def rows(self, task: Task, target: Target) -> GradientRows:
+        """Gradient of each measurement as a row; of a linear head in factors."""
+        if self.basis.numel():
+            return KroneckerRows(self.jacobian, self._slopes(task, target) @ self.basis.double())
+        return DenseRows(self.gradients(task, target).mT)
+
     def outside(self, task: Task, target: Target) -> Tensor | None:
         """Share of each measurement gradient's squared length outside the subspace, 0 to 1, shape ``(m,)``."""
         if not self.gram.numel():
@@ -62,10 +100,10 @@ class OutputRows:
 
     def _slopes(self, task: Task, target: Target) -> Tensor:
         """Derivative of each measurement by the outputs, shape ``(m, c)``."""
-        moved: Tensor = torch.func.grad(lambda z: task.measurements(z, (None, self.labels), target).sum())(
-            self.outputs.double()
-        )
-        return moved
+        with torch.enable_grad():  # not torch.func.grad, whose first call imports 75 MB that a query has no use for
+            outputs = self.outputs.detach().double().clone().requires_grad_()
+            measured = task.measurements(outputs, (None, self.labels), target).sum()
+            return torch.autograd.grad(measured, outputs)[0]
 
     def tensors(self) -> dict[str, Tensor]:
         """For a file."""

@@ -128,6 +128,13 @@ class InfluenceScores:
         """At most k examples with a negative score, most negative first; ties by id."""
         return ranked(self.of(test_id), k, sign=-1)
 
+    def check_converged(self, test_id: int) -> None:
+        """Raise MethodError if the solve did not reach an answer, whose order would mean nothing."""
+        if not self.converged:
+            advice = self.solves[self.test_ids.index(test_id)].advice if self.solves else ""
+            msg = f"The solve did not reach an answer (residual {self.residual:.2g}), so nothing is ranked. {advice}"
+            raise MethodError(msg.strip())
+
     def frame(self, test_id: int, k: int | None = None) -> pd.DataFrame:
         """The scores of one test example as a data frame, from the most positive to the most negative.
 
@@ -142,10 +149,7 @@ class InfluenceScores:
         Raises:
             MethodError: If the solve did not reach an answer, whose order would mean nothing.
         """
-        if not self.converged:
-            advice = self.solves[self.test_ids.index(test_id)].advice if self.solves else ""
-            msg = f"The solve did not reach an answer (residual {self.residual:.2g}), so nothing is ranked. {advice}"
-            raise MethodError(msg.strip())
+        self.check_converged(test_id)
         n = self.n_train if k is None else k
         top, bottom = self.top(test_id, n), self.bottom(test_id, n)
         ranked = {one.train_id for one in (*top, *bottom)} if k is None else set(range(self.n_train))

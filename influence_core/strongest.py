@@ -14,7 +14,7 @@ from influence_core.sharded_rows import RESCORED
 
 TOGETHER = 16  # columns in one pass over the rows
 BINS = 60
-_PATTERNS = 2**16  # of a bfloat16
+_PATTERNS = 2**16
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def strongest(rows: GradientRows, columns: Tensor, k: int) -> list[Strongest]:
 
 
 class _Running:
-    """The best so far, of both signs, and how often each bfloat16 occurred among the scores."""
+    """The best so far of both signs, and how often each pattern of sign, exponent and 7 bits occurred in the scores."""
 
     def __init__(self, k: int) -> None:
         self.k = k
@@ -88,7 +88,7 @@ class _Running:
 
     def see(self, start: int, scores: Tensor) -> None:
         """Take in the scores of rows that follow each other."""
-        patterns = scores.bfloat16().view(torch.int16).to(torch.int64) + _PATTERNS // 2
+        patterns = (scores.float().view(torch.int32) >> 16) + _PATTERNS // 2  # the upper half of a float32
         self.counts += torch.bincount(patterns, minlength=_PATTERNS)
         for sign, side in self.sides.items():
             signed = sign * scores
@@ -112,7 +112,8 @@ class _Running:
             again = rows.take(side.ids).dot(column)[:, 0].cpu()
             sides[sign] = _first(sign, Side(side.ids, again), k)
         low, high = (float(sides[sign].scores[0]) for sign in (-1, 1))
-        values = (torch.arange(_PATTERNS, device="cpu") - _PATTERNS // 2).to(torch.int16).view(torch.bfloat16).double()
+        halves = torch.arange(_PATTERNS, dtype=torch.int32, device="cpu") - _PATTERNS // 2
+        values = ((halves << 16) + _PATTERNS // 2).view(torch.float32).double()  # the middle of what shares a pattern
         seen = self.counts > 0
         edges = torch.linspace(low, high if high > low else low + 1, BINS + 1, dtype=torch.float64, device="cpu")
         within = values[seen].clamp(edges[0], edges[-1])

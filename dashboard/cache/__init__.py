@@ -6,6 +6,14 @@ cache is bounded, and what visitors share is only read. One lock keeps two visit
 
 from __future__ import annotations
 
+from dashboard.cache.building import (
+    BUILDS,
+    build_run,
+    build_state,
+    cancel_build,
+    dismiss_build,
+    obstacle_to_builds,
+)
 from dashboard.cache.examples import columns, filters_said, frame, listed, metadata, picture, trained_on, workspace
 from dashboard.cache.model import classes, confusion, figures, first_test, harmful, surprising
 from dashboard.cache.named_slices import (
@@ -30,8 +38,11 @@ from dashboard.cache.scores import (
     distribution,
     explanation,
     flags,
+    is_first,
+    rank_explained,
     ranks,
     reach,
+    refined,
     run_names,
     trust,
 )
@@ -88,9 +99,14 @@ from dashboard.services.ranking import as_csv as ranking_csv
 from dashboard.services.ranking import group_sentence
 from dashboard.services.ranking import table as ranking_table
 from dashboard.services.ranks import EFFECT, Rank
-from dashboard.services.ranks import explained as rank_explained
+from dashboard.services.refining import COMMAND as OPEN_WITH_CODE
+from dashboard.services.refining import FIRST, first_answer, spoken
 from dashboard.services.refit import MOST as MOST_REMOVED
 from dashboard.services.refit import RefitResult
+from dashboard.services.run_builds import Entry, RunOrder, words_of
+from dashboard.services.run_builds import made as built_run
+from dashboard.services.run_builds import menu as method_menu
+from dashboard.services.run_builds import order as run_order
 from dashboard.services.runs import setting
 from dashboard.services.slices import Slice, checked_name
 from dashboard.services.start import Harm, has_verdicts
@@ -108,12 +124,15 @@ from dashboard.services.uploads.reading import Upload
 from dashboard.services.wording import count, number, percent, plain, signed, time_left
 
 __all__ = [
+    "BUILDS",
     "COLUMNS_SHOWN",
     "EFFECT",
+    "FIRST",
     "JOBS",
     "LARGEST",
     "MOST_CLASSES",
     "MOST_REMOVED",
+    "OPEN_WITH_CODE",
     "PAGE",
     "SOLVING",
     "TRAINING",
@@ -124,6 +143,7 @@ __all__ = [
     "Comparison",
     "Difference",
     "Distribution",
+    "Entry",
     "Example",
     "Explanation",
     "Fault",
@@ -136,13 +156,18 @@ __all__ = [
     "RefitResult",
     "Rows",
     "Run",
+    "RunOrder",
     "Slice",
     "Solve",
     "Trust",
     "Upload",
     "Workspace",
     "asked",
+    "build_run",
+    "build_state",
+    "built_run",
     "can_solve",
+    "cancel_build",
     "cancel_solve",
     "cancel_training",
     "cards",
@@ -163,6 +188,7 @@ __all__ = [
     "delete_slice",
     "describe_fault",
     "differences",
+    "dismiss_build",
     "dismiss_training",
     "distribution",
     "drawn",
@@ -172,6 +198,7 @@ __all__ = [
     "figures",
     "filters_said",
     "find_folder",
+    "first_answer",
     "first_pictures",
     "first_rank",
     "first_rows",
@@ -182,13 +209,16 @@ __all__ = [
     "group_sentence",
     "harmful",
     "has_verdicts",
+    "is_first",
     "is_right",
     "list_table",
     "listed",
     "marks",
     "metadata",
+    "method_menu",
     "neighbours",
     "number",
+    "obstacle_to_builds",
     "obstacle_to_refit",
     "obstacle_to_slices",
     "obstacle_to_uploads",
@@ -206,10 +236,12 @@ __all__ = [
     "ranks",
     "reach",
     "redefine_slice",
+    "refined",
     "refit",
     "rename_slice",
     "restore_slice",
     "run_names",
+    "run_order",
     "said",
     "said_of_the_limits",
     "save_slice",
@@ -224,6 +256,7 @@ __all__ = [
     "solve",
     "solve_state",
     "solver",
+    "spoken",
     "surprising",
     "time_left",
     "train",
@@ -238,6 +271,7 @@ __all__ = [
     "uploads_home",
     "within",
     "words",
+    "words_of",
     "workspace",
     "workspace_names",
 ]

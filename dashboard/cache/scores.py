@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
+from dataclasses import dataclass
 
 import streamlit as st
 
@@ -11,7 +12,9 @@ from dashboard.services import cards as card_service
 from dashboard.services import compare as compare_service
 from dashboard.services import distribution as distribution_service
 from dashboard.services import (
+    first_order,
     influence,
+    refining,
     runs,
     training,
 )
@@ -31,13 +34,45 @@ from dashboard.services.turns import Turns
 SOLVING = Turns()
 
 
-@st.cache_resource(max_entries=4, show_spinner=False)
+@dataclass(frozen=True)
+class _Key:
+    """What was asked; ``is_first`` changes once a solve has replaced an answer at once, and the key with it."""
+
+    folder: Folder
+    run_id: str
+    test_id: int
+    target: str
+    rank: Rank = "effect"
+    is_first: bool = False
+
+
+def _key(folder: Folder, run_id: str, test_id: int, target: str, rank: Rank = "effect") -> _Key:
+    return _Key(folder, run_id, test_id, target, rank, is_first(folder, run_id, test_id, target))
+
+
+def is_first(folder: Folder, run_id: str, test_id: int, target: str) -> bool:
+    """Whether the scores of a prediction are an answer at once that waits for its solve."""
+    opened = workspace(folder)
+    return opened.run(run_id).is_first(test_id, parse(target, opened.manifest.kind, len(opened.manifest.names)))
+
+
 def explanation(folder: Folder, run_id: str, test_id: int, target: str, rank: Rank = "effect") -> Explanation:
     """The scores of one prediction, ranked."""
-    opened = workspace(folder)
-    run, wanted = opened.run(run_id), parse(target, opened.manifest.kind, len(opened.manifest.names))
+    return _explanation(_key(folder, run_id, test_id, target, rank))
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def _explanation(key: _Key) -> Explanation:
+    opened = workspace(key.folder)
+    run, wanted = opened.run(key.run_id), parse(key.target, opened.manifest.kind, len(opened.manifest.names))
     with SOLVING if influence.is_computed(run, wanted) else nullcontext():
-        return influence.explain(run, test_id, wanted, rank)
+        return influence.explain(run, key.test_id, wanted, key.rank)
+
+
+@st.cache_data(max_entries=16, show_spinner=False)
+def refined(folder: Folder, run_id: str, test_id: int, rank: Rank) -> str:
+    """How much the solve has changed of the first answer's order."""
+    return refining.refined(workspace(folder).run(run_id), test_id, rank)
 
 
 @st.cache_data(max_entries=16, show_spinner=False)
@@ -51,6 +86,11 @@ def chosen_rank(folder: Folder, run_id: str, wanted: str) -> Rank:
     return next((rank for rank in ranks(folder, run_id) if rank == wanted), rank_service.EFFECT)
 
 
+def rank_explained(folder: Folder, run_id: str, rank: Rank) -> str:
+    """What a ranking goes by."""
+    return rank_service.explained(workspace(folder).run(run_id), rank)
+
+
 def trust(folder: Folder, run_id: str, shown: Explanation | None = None) -> Trust:
     """How far to trust a run, or one prediction of it."""
     return trust_service.trust(workspace(folder).run(run_id), shown)
@@ -59,34 +99,49 @@ def trust(folder: Folder, run_id: str, shown: Explanation | None = None) -> Trus
 @st.cache_data(max_entries=4, show_spinner=False)
 def flags(folder: Folder, run_id: str) -> dict[int, str]:
     """What is unusual about some training examples, in words."""
-    values = workspace(folder).run(run_id).self_influence()
-    return {} if values is None else card_service.flags_of(values)
+    run = workspace(folder).run(run_id)
+    values = run.self_influence()
+    unusual = {} if values is None else card_service.flags_of(values, refining.self_influence_named(run))
+    off = first_order.flags(run)
+    return {i: " · ".join(each[i] for each in (unusual, off) if i in each) for i in {**unusual, **off}}
+
+
+def cards(folder: Folder, run_id: str, asked: tuple[int, str, Rank], side: str, shown: tuple[int, int]) -> list[Card]:
+    """Example cards of one side; ``asked`` is test id, target and ranking, ``shown`` a range of ranks."""
+    return _cards(_key(folder, run_id, *asked), side, shown)
 
 
 @st.cache_data(max_entries=16, show_spinner=False)
-def cards(folder: Folder, run_id: str, asked: tuple[int, str, Rank], side: str, shown: tuple[int, int]) -> list[Card]:
-    """Example cards of one side; ``asked`` is test id, target and ranking, ``shown`` a range of ranks."""
-    found = explanation(folder, run_id, *asked)
+def _cards(key: _Key, side: str, shown: tuple[int, int]) -> list[Card]:
+    found = _explanation(key)
     ids = found.ranked[side][slice(*shown)].tolist()
-    return card_service.score_cards(workspace(folder), found, side, ids, flags(folder, run_id))
+    return card_service.score_cards(workspace(key.folder), found, side, ids, flags(key.folder, key.run_id))
 
 
-@st.cache_resource(max_entries=4, show_spinner=False)
 def distribution(folder: Folder, run_id: str, test_id: int, target: str) -> Distribution:
     """The distribution of the scores over the training set."""
-    opened = workspace(folder)
-    example = opened.test[test_id]
-    names = opened.manifest.class_names
-    first = [int(example.label), int(example.prediction)] if names else []
-    labels = frame(folder, "train")["label"].to_numpy()
-    return distribution_service.distribution(explanation(folder, run_id, test_id, target), labels, names, first)
+    return _distribution(_key(folder, run_id, test_id, target))
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)
+def _distribution(key: _Key) -> Distribution:
+    opened = workspace(key.folder)
+    example = opened.test[key.test_id]
+    names = opened.manifest.class_names
+    first = [int(example.label), int(example.prediction)] if names else []
+    labels = frame(key.folder, "train")["label"].to_numpy()
+    return distribution_service.distribution(_explanation(key), labels, names, first)
+
+
 def comparison(folder: Folder, run_ids: tuple[str, str], test_id: int, target: str) -> Comparison:
     """What two runs say about one prediction."""
-    here, there = (explanation(folder, run_id, test_id, target) for run_id in run_ids)
-    return compare_service.compare(here, there)
+    here, there = (_key(folder, run_id, test_id, target) for run_id in run_ids)
+    return _comparison(here, there)
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def _comparison(here: _Key, there: _Key) -> Comparison:
+    return compare_service.compare(_explanation(here), _explanation(there))
 
 
 def run_names(folder: Folder) -> dict[str, str]:

@@ -7,7 +7,7 @@ import atexit
 import streamlit as st
 
 from dashboard.cache.examples import workspace
-from dashboard.cache.scores import SOLVING, explanation
+from dashboard.cache.scores import SOLVING, explanation, is_first
 from dashboard.services import (
     projects,
     solving,
@@ -15,7 +15,7 @@ from dashboard.services import (
 from dashboard.services import refit as refit_service
 from dashboard.services.jobs import Asked, Jobs
 from dashboard.services.jobs import State as Solve
-from dashboard.services.opened import Folder, Project, given_project
+from dashboard.services.opened import Folder, Project, Workspace, given_project
 from dashboard.services.refit import RefitResult
 from dashboard.services.targets import parse
 
@@ -25,10 +25,17 @@ JOBS: Jobs[Asked] = Jobs()
 atexit.register(JOBS.close)
 
 
-@st.cache_resource(max_entries=1, show_spinner=False)
 def code(folder: Folder, given: str) -> Project | None:
-    """The code behind a workspace: what the user gave, or a bundled demo; None if there is neither."""
-    return projects.of_workspace(workspace(folder), given)
+    """The code behind a workspace: what the user gave, or a bundled demo; None if there is neither.
+
+    A run that is added to the workspace changes the folder's stamp, but not the project: it is not imported again.
+    """
+    return _code(folder.path, workspace(folder).manifest.fingerprint, given)
+
+
+@st.cache_resource(max_entries=1, show_spinner=False)
+def _code(path: str, fingerprint: str, given: str) -> Project | None:  # noqa: ARG001  (part of the key)
+    return projects.of_workspace(Workspace(path), given)
 
 
 @st.cache_resource(max_entries=1, show_spinner="Loading the project …")
@@ -45,9 +52,19 @@ def obstacle_to_refit(folder: Folder, run_id: str) -> str:
     return refit_service.obstacle(opened, run, found)
 
 
-@st.cache_data(max_entries=16, show_spinner="Refitting without the ticked examples …")
 def refit(folder: Folder, run_id: str, asked: tuple[int, str], removed: tuple[int, ...]) -> RefitResult:
     """The change that was predicted beside the change after refitting; ``asked`` is test id and target."""
+    return _refit(folder, run_id, asked, removed, is_first(folder, run_id, *asked))
+
+
+@st.cache_data(max_entries=16, show_spinner="Refitting without the ticked examples …")
+def _refit(
+    folder: Folder,
+    run_id: str,
+    asked: tuple[int, str],
+    removed: tuple[int, ...],
+    is_first: bool,  # noqa: ARG001, FBT001  (part of the key)
+) -> RefitResult:
     found, code = explanation(folder, run_id, *asked), project(folder, given_project())
     with SOLVING:
         return refit_service.refit(workspace(folder), code, found, removed)
@@ -72,11 +89,18 @@ def asked(folder: Folder, run_id: str, test_id: int, target: str) -> Asked:
     return solving.asked(folder.path, opened.run(run_id), test_id, wanted)
 
 
-def solve(folder: Folder, wanted: Asked, session: str) -> None:
-    """Begin to solve a prediction, unless that is under way."""
+def solve(folder: Folder, wanted: Asked, session: str, *, in_background: bool = False) -> None:
+    """Begin to solve a prediction, unless that is under way.
+
+    Args:
+        folder: Of the workspace.
+        wanted: What to solve.
+        session: Who asks.
+        in_background: Whether there is an answer to look at meanwhile, so that what runs for this session may end.
+    """
     given = given_project()
     work = solving.work(lambda: solver(folder, wanted.run_id, given), wanted, SOLVING)
-    JOBS.start(wanted, work, session)
+    JOBS.start(wanted, work, session, stop_running=not in_background)
 
 
 def solve_state(wanted: Asked, session: str) -> Solve | None:

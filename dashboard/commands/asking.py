@@ -43,12 +43,16 @@ def explain(
     top: Annotated[int, typer.Option(min=1, metavar="K", help="Length of each list.")] = 10,
     form: Annotated[Format, typer.Option("--format", help="How it is written.")] = Format.table,
     project: Code = None,
+    first: Annotated[
+        bool,
+        typer.Option("--first", help="Take the answer at once, also if it could be refined."),
+    ] = False,
 ) -> None:
     """List the training examples that helped and harmed one prediction most; solve it first if need be."""
     from dashboard.services import answer_forms, explanation, on_demand
     from dashboard.services.opened import Workspace
 
-    question = explanation.Question(test, run, target, measure.value, damping, top, rank.value)
+    question = explanation.Question(test, run, target, measure.value, damping, top, rank.value, first)
     with Steps() as steps:
         answered = on_demand.explain_or_solve(Workspace(folder), question, project, steps)
     if form is Format.table:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from dashboard.components.browser import register
 from dashboard.components.labels import safe
@@ -34,8 +35,8 @@ class Menu:
     width: int = 220
 
 
-def draw(title: str, menus: Sequence[Menu], n_picked: int, on_clear: Callable[[], None]) -> None:
-    """Title on the left, menus and the selection on the right."""
+def draw(title: str, menus: Sequence[Menu], n_picked: int, on_clear: Callable[[], None]) -> DeltaGenerator:
+    """Title on the left, menus and the selection on the right; returns the place beside the menus."""
     with st.container(horizontal=True, vertical_alignment="center", key="header"):
         st.subheader(safe(title, 80), anchor=False, width="stretch")
         for menu in menus:
@@ -49,7 +50,9 @@ def draw(title: str, menus: Sequence[Menu], n_picked: int, on_clear: Callable[[]
                     width=menu.width,
                     label_visibility="collapsed",
                 )
+        beside = st.container(width="content")
         _COPY(key="copy-link", width="content")
         if n_picked:
             st.text(f"{n_picked} ticked")
             st.button("Clear ticks", shortcut="X", on_click=on_clear, key="clear-ticks")
+    return beside

@@ -26,6 +26,8 @@ class Trust(Protocol):
     @property
     def notes(self) -> Sequence[str]: ...  # noqa: D102
     @property
+    def meanings(self) -> str: ...  # noqa: D102
+    @property
     def remarks(self) -> Sequence[str]: ...  # noqa: D102
 
 
@@ -33,7 +35,7 @@ def draw(trust: Trust) -> None:
     """State and sentence, then method, damping, residual and coverage, then what a reader must know."""
     with st.container(key="trust", border=True, gap=None):
         st.markdown(f"**{trust.icon} {trust.state.capitalize()}** · {safe(trust.sentence, LONGEST)}")
-        st.caption(safe(" · ".join(trust.facts), LONGEST))
+        st.caption(safe(" · ".join(trust.facts), LONGEST), help=trust.meanings)
         for note in trust.notes:
             st.caption(f"⚠ {safe(note, LONGEST)}")
         for remark in trust.remarks:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
-from typing import cast
 
 from rich.console import Group
 from rich.table import Table
@@ -14,7 +14,6 @@ from rich.text import Text
 
 from dashboard.services.explanation import Answer, Explained, Label, Row
 from dashboard.services.wording import class_name, percent, plain, signed
-from influence_core.rankings import EXPLAINED, Rank
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet runs a cell that starts so
 KEY_WIDTH = 40
@@ -57,23 +56,27 @@ def as_table(explained: Explained) -> Group:
         Text(f"Explained: {plain(said.measured)}. {plain(said.meaning, longest=200)}"),
     ]
     for (title, rows), total in zip(_lists(explained), explained.totals, strict=True):
-        parts.append(_ranking(plain(title), rows, answer, total))
-    if answer.ranked_by != "effect":
-        parts.append(Text(f"Ranked by {answer.ranked_by}: {EXPLAINED[cast(Rank, answer.ranked_by)]}"))
+        parts.append(_ranking(plain(title), rows, answer, (total, explained.off)))
+    if explained.ranked_by:
+        parts.append(Text(explained.ranked_by))
     return Group(*parts, Text(explained.trust))
 
 
-def _ranking(title: str, rows: list[Row], answer: Answer, total: float) -> Table | Text:
+def _ranking(title: str, rows: list[Row], answer: Answer, beside: tuple[float, Mapping[int, str]]) -> Table | Text:
+    total, off = beside
     if not rows:
         return Text(f"{_sentence_case(title)}: none")
     table = Table(title=Text(_sentence_case(title)), title_justify="left")
     by = [] if answer.ranked_by == "effect" else [answer.ranked_by]
     for name in ("rank", "key", "id", "label", "score", "share", *by):
         table.add_column(Text(name), justify="left" if name in ("key", "label") else "right")
+    if any(off.values()):
+        table.add_column(Text("first order"), justify="right")
     for row in rows:
         cells = [str(row.rank), plain(row.key, KEY_WIDTH), str(row.train_id), _text(row.label)]
         shown = [*cells, signed(row.score, answer.unit), percent(abs(row.score) / total)]
         shown += [signed(row.ranking, "").strip() for _ in by]
+        shown += [off.get(row.train_id, "")] if any(off.values()) else []
         table.add_row(*(Text(cell) for cell in shown))
     return table
 

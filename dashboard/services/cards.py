@@ -124,8 +124,8 @@ def plain_card(workspace: Workspace, split: str, example: Example, badge: str, n
     )
 
 
-def flags_of(self_influence: np.ndarray) -> dict[int, str]:
-    """Training examples whose self-influence stands out, in words."""
+def flags_of(self_influence: np.ndarray, called: str = "self-influence") -> dict[int, str]:
+    """Training examples whose self-influence stands out, in words; ``called`` says what it is."""
     order = np.argsort(-self_influence, kind="stable").tolist()
     top = order[: max(1, int(UNUSUAL * len(order)))]
-    return {i: f"self-influence: top {percent((rank + 1) / len(order))}" for rank, i in enumerate(top)}
+    return {i: f"{called}: top {percent((rank + 1) / len(order))}" for rank, i in enumerate(top)}

@@ -97,7 +97,7 @@ def overlap(here: Explanation, there: Explanation, side: str, k: int) -> Overlap
 
 def _sentence(shown: Explanation, overlaps: dict[str, list[Overlap]]) -> str:
     harm, help_ = (next(o for o in overlaps[side] if o.k == HEADLINE) for side in ("negative", "positive"))
-    harmful, helpful = _strongest(shown)
+    harmful, helpful = strongest(shown)
     parts = [f"{_agreed(o)} {name}" for o, name in ((harm, harmful), (help_, helpful)) if o.of]
     return f"The two runs agree on {' and on '.join(parts)}."
 
@@ -109,7 +109,7 @@ def _agreed(found: Overlap) -> str:
     return f"{found.common or 'none'} of the {found.of}"
 
 
-def _strongest(shown: Explanation) -> tuple[str, str]:
+def strongest(shown: Explanation) -> tuple[str, str]:
     """What the most negative and the most positive examples are called."""
     positive, negative = plain(shown.words.positive), plain(shown.words.negative)
     if shown.target.is_true_loss:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
+from dashboard.services import first_order, influence
 from dashboard.services.named import find_class, find_test
+from dashboard.services.ranks import EFFECT, Rank, explained
+from dashboard.services.refining import refine_command
 from dashboard.services.runs import damped
 from dashboard.services.trust import ICONS, directions, outside_notes, trust
 from dashboard.services.trust import stalled as why_stalled
 from dashboard.services.wording import number, percent
-from influence_core.rankings import Rank
 from influence_core.scores import InfluenceScores, Ranked, Words
 from influence_core.store import Example, Manifest, Run, Workspace
 from influence_core.target import Measure, Target
@@ -32,6 +34,7 @@ class Question:
         damping: Added to the curvature; the run's own if absent.
         top: Longest length of each list.
         rank: What examples are ranked by.
+        first: Whether an answer at once will do, where there is one.
     """
 
     test: str
@@ -41,6 +44,7 @@ class Question:
     damping: float | None = None
     top: int = 10
     rank: Rank = "effect"
+    first: bool = False
 
 
 @dataclass(frozen=True)
@@ -74,6 +78,7 @@ class Answer:
         n_train: Number of training examples.
         residual: Relative residual of the solve; None if it is not a number.
         outside: Share of the prediction's gradient that the method leaves out, 0 to 1; None where that is nothing.
+        is_first: Whether it is an approximate answer at once, which a solve would refine.
         validated: Whether refits agreed with these very scores: the stored target and damping.
         predicts_refit: Whether the scores are predicted changes by a refit; those of a baseline are not.
         positive: What a positive score is called, such as ``helpful`` or ``similar``.
@@ -97,6 +102,7 @@ class Answer:
     n_train: int
     residual: float | None
     outside: float | None
+    is_first: bool
     validated: bool
     predicts_refit: bool
     positive: str
@@ -114,13 +120,17 @@ class Explained:
         answer: The object.
         words: How the signs are called.
         trust: One line.
+        ranked_by: What the lists are ranked by, in a sentence; empty where it is the score.
         totals: Sum of all positive and of all negative scores, both as positive numbers.
+        off: Training id -> how far its first-order scores are off, such as ``12 % too small``, where that is known.
     """
 
     answer: Answer
     words: Words
     trust: str
+    ranked_by: str
     totals: tuple[float, float]
+    off: Mapping[int, str]
 
 
 def explain(workspace: Workspace, question: Question) -> Explained:
@@ -150,12 +160,18 @@ def explain(workspace: Workspace, question: Question) -> Explained:
         positive=said.positive,
         negative=said.negative,
         ranked_by=question.rank,
-        validated=stored and not stalled and run.check is not None and run.check.state == "checked",
+        validated=stored
+        and not stalled
+        and not found.is_first
+        and run.check is not None
+        and run.check.state == "checked",
         helpful=helpful,
         harmful=harmful,
     )
     totals = (float(values.clamp_min(0).sum()), float(-values.clamp_max(0).sum()))
-    return Explained(answer, said, _trust(run, found, stalled=stalled, stored=stored), totals)
+    ranked_by = "" if question.rank == EFFECT else f"Ranked by {question.rank}: {explained(run, question.rank)}"
+    off = {r.train_id: first_order.off(run, r.train_id) for r in (*helpful, *harmful)} if stored else {}
+    return Explained(answer, said, _trust(run, found, stalled=stalled, stored=stored), ranked_by, totals, off)
 
 
 def target_of(manifest: Manifest, question: Question) -> Target:
@@ -184,6 +200,7 @@ def _asked(example: Example, found: InfluenceScores, manifest: Manifest) -> dict
         "unit": found.unit,
         "n_train": found.n_train,
         "outside": found.outside,
+        "is_first": found.is_first,
     }
 
 
@@ -212,6 +229,8 @@ def _label(value: Any, class_names: Sequence[str]) -> Label:
 
 
 def _trust(run: Run, found: InfluenceScores, *, stalled: bool, stored: bool) -> str:
+    if found.is_first:
+        return _of_first(run, found)
     overall = trust(run)
     if run.reading is not None:
         return f"{overall.icon} {overall.state}: {overall.sentence} ({', '.join(overall.facts)})"
@@ -233,3 +252,11 @@ def _trust(run: Run, found: InfluenceScores, *, stalled: bool, stored: bool) -> 
     ]
     notes = [*overall.notes, *outside_notes(run, found.outside), *overall.remarks]
     return " ".join([f"{ICONS[state]} {state}: {sentence}", f"({', '.join(facts)})", *notes])
+
+
+def _of_first(run: Run, found: InfluenceScores) -> str:
+    """The line about an answer at once, and what refines it."""
+    overall = trust(run, influence.explained(run, found))
+    (test_id,) = found.test_ids
+    said = f"{overall.icon} {overall.state}: {overall.sentence} ({', '.join(overall.facts)})"
+    return " ".join([said, *overall.notes, *overall.remarks, f"`{refine_command(run, test_id)}` refines it."])

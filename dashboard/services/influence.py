@@ -8,7 +8,7 @@ import numpy as np
 
 from dashboard.services.wording import side_names
 from influence_core.rankings import Rank
-from influence_core.scores import Words
+from influence_core.scores import InfluenceScores, Words
 from influence_core.store import Run
 from influence_core.target import Target
 
@@ -36,6 +36,7 @@ class Explanation:
         numbers: What that gives, one a training example, in the sign of its score; the scores where it is the effect.
         outside: Share of the prediction's gradient that the method leaves out, 0 to 1; None where that is nothing.
         damping_rule: How the damping was chosen, or what is done in its place, in words; empty if it was given.
+        is_first: Whether this is an approximate answer at once, to be replaced by one that is solved.
     """
 
     test_id: int
@@ -54,6 +55,7 @@ class Explanation:
     advice: str = ""
     outside: float | None = None
     damping_rule: str = ""
+    is_first: bool = False
 
     @property
     def n_train(self) -> int:
@@ -73,7 +75,7 @@ class Explanation:
 
 def is_computed(run: Run, target: Target) -> bool:
     """Whether the scores take a computation; else they are read, or known not to be there, at once."""
-    return run.is_direct and target != run.target
+    return run.answers_any_target and target != run.target
 
 
 def explain(run: Run, test_id: int, target: Target, rank: Rank = "effect") -> Explanation:
@@ -82,7 +84,16 @@ def explain(run: Run, test_id: int, target: Target, rank: Rank = "effect") -> Ex
     Raises:
         MethodError: If the run does not know what that ranking divides by.
     """
-    found = run.scores(test_id, target)
+    return explained(run, run.scores(test_id, target), rank)
+
+
+def explained(run: Run, found: InfluenceScores, rank: Rank = "effect") -> Explanation:
+    """One prediction's scores of a run, ready for the page.
+
+    Raises:
+        MethodError: If the run does not know what that ranking divides by.
+    """
+    (test_id,) = found.test_ids
     values = np.asarray(found.of(test_id).double().numpy())
     numbers = np.asarray(run.numbers(found, test_id, rank).double().numpy())
     order = np.argsort(-numbers, kind="stable")
@@ -90,8 +101,8 @@ def explain(run: Run, test_id: int, target: Target, rank: Rank = "effect") -> Ex
     solve = found.solves[0] if found.solves else None
     return Explanation(
         test_id=test_id,
-        target=target,
-        words=run.words(test_id, target),
+        target=found.target,
+        words=run.words(test_id, found.target),
         unit=found.unit,
         values=values,
         ranked={"positive": order[values[order] > 0], "negative": reverse[values[reverse] < 0]},
@@ -105,6 +116,7 @@ def explain(run: Run, test_id: int, target: Target, rank: Rank = "effect") -> Ex
         advice=solve.advice if solve else "",
         outside=found.outside,
         damping_rule=found.damping_rule,
+        is_first=found.is_first,
     )
 
 

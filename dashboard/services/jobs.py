@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Generic, Literal, TypeVar
 
@@ -102,10 +102,17 @@ class Jobs(Generic[K]):
         self._is_working = False
         self._worker: threading.Thread | None = None
 
-    def start(self, asked: K, work: Work, session: str) -> None:
-        """Solve, unless that is under way; what else this session was waiting for is stopped if nobody wants it."""
+    def start(self, asked: K, work: Work, session: str, *, stop_running: bool = True) -> None:
+        """Do it, unless that is under way; what else this session was waiting for is stopped if nobody wants it.
+
+        Args:
+            asked: What is to be done.
+            work: How.
+            session: Who asks.
+            stop_running: Whether that goes for what is running too, or only for what has not begun.
+        """
         with self._lock:
-            self._leave_others(asked, session)
+            self._leave_others(asked, session, ("waiting", "running") if stop_running else ("waiting",))
             job = self._jobs.get(asked)
             if job is None or not job.state.is_live or job.is_stopped:
                 job = _Job(work)
@@ -124,15 +131,20 @@ class Jobs(Generic[K]):
         """How far it is for this session; None if it has not asked for it."""
         with self._lock:
             job = self._jobs.get(asked)
-            if job is None or (job.state.is_live and session not in job.wanted_by | job.cancelled_by):
+            if job is None:
                 return None
-            return State("cancelled") if session in job.cancelled_by else job.state
+            if session in job.cancelled_by:
+                return State("cancelled")
+            is_others = job.state.is_live and session not in job.wanted_by
+            return None if is_others or job.state.phase == "cancelled" else job.state
 
     def cancel(self, asked: K, session: str) -> None:
-        """Stop waiting for it; it goes on only if somebody else waits too."""
+        """Stop waiting for it, or never begin; it goes on only if somebody else waits too."""
         with self._lock:
-            job = self._jobs.get(asked)
-            if job is not None and job.state.is_live:
+            job = self._jobs.setdefault(asked, _Job(_nothing, State("cancelled")))
+            if job.state.phase == "cancelled":
+                job.cancelled_by.add(session)
+            elif job.state.is_live:
                 job.cancelled_by.add(session)
                 self._leave(job, session)
 
@@ -152,9 +164,9 @@ class Jobs(Generic[K]):
         if self._worker is not None:
             self._worker.join(LAST_STEP)
 
-    def _leave_others(self, asked: K, session: str) -> None:
+    def _leave_others(self, asked: K, session: str, phases: Sequence[Phase]) -> None:
         for other, job in list(self._jobs.items()):
-            if other != asked and job.state.is_live and session in job.wanted_by:
+            if other != asked and job.state.phase in phases and session in job.wanted_by:
                 self._leave(job, session)
                 if job.is_stopped:
                     del self._jobs[other]  # left, not stopped by hand: it starts by itself when it is asked again

@@ -73,6 +73,17 @@ def chosen(name: str, settings: Mapping[str, str], project: Project) -> Method:
     return method
 
 
+def plain(name: str, settings: Mapping[str, str]) -> Method:
+    """A named method with these settings; nothing is looked at to make it.
+
+    Raises:
+        UnknownNameError: If there is no such method.
+        MethodError: If it has no such setting, or a text is no value of it.
+    """
+    kind = find(name)
+    return kind(**parsed(kind, settings))
+
+
 def as_json(name: str | None = None) -> str:
     """Name, title, cost and limits of each method; of one method also its settings."""
     if name is None:

@@ -16,6 +16,8 @@ def explain_or_solve(
 ) -> Explained:
     """Ask one question; what is not solved yet is solved first if the project's code is at hand.
 
+    A first answer is refined in the same way, unless the question says that it will do.
+
     Args:
         workspace: The workspace.
         question: What is asked.
@@ -27,7 +29,12 @@ def explain_or_solve(
         InfluenceError: Whatever else keeps it from being answered.
     """
     try:
-        return explain(workspace, question)
+        found = explain(workspace, question)
+        if question.first or not found.answer.is_first:
+            return found
+        project = projects.of_workspace(workspace, given, progress)
+        if project is None:
+            return found
     except NotSolvedError:
         project = projects.of_workspace(workspace, given, progress)
         if project is None:

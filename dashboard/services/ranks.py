@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dashboard.services.refining import self_influence_named
 from influence_core.rankings import EXPLAINED, Rank
 from influence_core.store import Run
 
@@ -17,6 +18,6 @@ def offered(run: Run) -> list[Rank]:
     return [rank for rank in ON_PAGE if rank in known]
 
 
-def explained(rank: Rank) -> str:
-    """One sentence."""
-    return EXPLAINED[rank]
+def explained(run: Run, rank: Rank) -> str:
+    """What a ranking goes by, and whose self-influence it is where that is another method's."""
+    return EXPLAINED[rank].replace("self-influence", self_influence_named(run))

@@ -77,12 +77,15 @@ def another(workspace: Workspace, run: Run) -> str:
 def closer(workspace: Workspace, run: Run) -> str:
     """The command that adds a run which is likely to reach an answer where this one did not."""
     finished = run.method == "lissa" and run.hyperparameters.get("finish") == "none"
-    chosen = "--method auto" if finished else f"--method {run.method} --damping {setting(10 * (run.damping or 1e-3))}"
+    chosen = "--method cg" if finished else f"--method {run.method} --damping {setting(10 * (run.damping or 1e-3))}"
     return f"{_build(workspace)} {chosen}"
 
 
 def closer_by(run: Run) -> str:
     """What leaves less of a gradient outside the directions that a run keeps."""
+    rank = int(run.hyperparameters.get("rank", 0))
+    if rank:
+        return f"keep more of them (--set rank={2 * rank}), or compare with --method cg"
     kept, krylov = (int(run.hyperparameters.get(name, 0)) for name in ("kept", "krylov"))
     if not kept:
         return "keep more of them, or compare with another method"

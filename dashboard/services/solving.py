@@ -77,18 +77,22 @@ def work(make: Callable[[], Solver], wanted: Asked, turns: Turns) -> Work:
 def marks(run: Run, test_ids: Sequence[int], *, can_solve: bool) -> list[str]:
     """How test predictions stand; empty if the build has solved all there are.
 
-    ``solved``, ``failed`` (tried, but no answer was reached), ``to do`` (by picking it) or ``none``.
+    ``solved``, ``failed`` (tried, but no answer was reached), ``to do`` (by picking it) or ``none``. Where a run has
+    first answers, ``refined`` or ``first`` in place of these.
     """
     solved = set(run.solved.tolist())
     if len(solved) == run.manifest.n_test:
         return []
+    known = "refined" if run.has_first else "solved"
     other = "to do" if can_solve else "none"
-    return ["solved" if i in solved else _mark(run, i, other) for i in test_ids]
+    return [known if i in solved else _mark(run, i, known, other) for i in test_ids]
 
 
-def _mark(run: Run, test_id: int, other: str) -> str:
+def _mark(run: Run, test_id: int, known: str, other: str) -> str:
     """Of a prediction that somebody asked for, or that the build tried."""
+    if run.is_first(test_id):
+        return "first"
     try:
-        return "solved" if run.scores(test_id).converged else "failed"
+        return known if run.scores(test_id).converged else "failed"
     except NotSolvedError:
         return other

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from dashboard.services.cards import Card, plain_card
-from dashboard.services.wording import number, percent, signed
+from dashboard.services.first_order import sentence
+from dashboard.services.refining import self_influence_named
+from dashboard.services.wording import count, number, percent, signed
 from influence_core.store import Run, Workspace
 
 MOVED = 4
@@ -22,8 +24,10 @@ class Reach:
         harms: The predictions it harms most.
         n_helped: How many it helps.
         n_harmed: How many it harms.
-        self_influence: How much it moves its own loss, in words.
+        self_influence: How much it moves its own loss, in words that name it.
+        first_order: How far its first-order scores are off, in words; empty where that is not known.
         verbs: What it does to them: ``helps`` and ``harms``, ``supports`` and ``opposes``, or a baseline's own words.
+        note: Which predictions were looked at, where that is not plain; may be empty.
     """
 
     helps: list[Card]
@@ -31,7 +35,9 @@ class Reach:
     n_helped: int
     n_harmed: int
     self_influence: str
+    first_order: str
     verbs: tuple[str, str]
+    note: str
 
 
 def reach(workspace: Workspace, run: Run, train_id: int) -> Reach:
@@ -46,7 +52,15 @@ def reach(workspace: Workspace, run: Run, train_id: int) -> Reach:
 
     helped, harmed = order[values[order] > 0], order[::-1][values[order[::-1]] < 0]
     own = _self_influence(run, train_id, measured)
-    return Reach(moved(helped), moved(harmed), len(helped), len(harmed), own, _verbs(run))
+    said, note = sentence(run, train_id), _note(run, len(test_ids))
+    return Reach(moved(helped), moved(harmed), len(helped), len(harmed), own, said, _verbs(run), note)
+
+
+def _note(run: Run, n: int) -> str:
+    if not run.has_first:
+        return ""
+    of = count(run.manifest.n_test, "prediction", "predictions")
+    return f"Only the {n:,} of {of} that the build has refined are counted here; first answers are not."
 
 
 def _verbs(run: Run) -> tuple[str, str]:
@@ -58,8 +72,9 @@ def _verbs(run: Run) -> tuple[str, str]:
 def _self_influence(run: Run, train_id: int, measured: str) -> str:
     values = run.self_influence()
     if values is None:
-        return f"not known, as the method {run.method} gives none"
+        return f"Self-influence: not known, as the method {run.method} gives none"
     own = float(values[train_id])
     higher = float((values > own).mean())
     others = f"{percent(higher)} of the training examples have more" if higher else "no training example has more"
-    return f"{number(own)} {measured}; {others}"
+    called = self_influence_named(run)
+    return f"{called[0].upper()}{called[1:]}: {number(own)} {measured}; {others}"

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from dashboard.services.influence import Explanation
+from dashboard.services.refining import first_answer, spoken
 from dashboard.services.runs import closer_by, damped
+from dashboard.services.trust_facts import curvature, meanings
 from dashboard.services.wording import number, percent
 from influence_core.store import Run
 
@@ -34,6 +36,11 @@ class Trust:
     notes: tuple[str, ...]
     remarks: tuple[str, ...] = ()
 
+    @property
+    def meanings(self) -> str:
+        """What each number among the facts means, as a Markdown list."""
+        return meanings(self.facts)
+
 
 def trust(run: Run, explanation: Explanation | None = None) -> Trust:
     """The trust strip of a run, or of one prediction of it."""
@@ -47,6 +54,8 @@ def _verdict(run: Run, explanation: Explanation | None) -> tuple[str, str]:
         return "do not rely", stalled(explanation.solved, explanation.advice)
     if run.reading is not None:
         return "not checked", run.reading.sentence
+    if explanation is not None and explanation.is_first:
+        return "not checked", f"{first_answer(explanation.method)} that was not compared with refits."
     if run.check is None:
         return "not checked", "Nothing was compared with refits yet."
     if explanation is not None and explanation.target != run.target:
@@ -68,18 +77,31 @@ def _facts(run: Run, explanation: Explanation | None) -> tuple[str, ...]:
     covered = f"{percent(run.report.coverage)} of parameters covered"
     if run.reading is not None:
         return f"method {run.method}", *(() if run.reading.for_any_target else (covered,))
+    if explanation is not None and explanation.is_first:
+        return (*_of_first(run, explanation), covered)
     residual = explanation.residual if explanation else run.report.residual
     where = " in the kept directions" if explanation is not None and explanation.outside is not None else ""
     facts = [f"method {run.method}", damped(run.damping, run.damping_rule), f"residual {number(residual)}{where}"]
     if explanation is not None and explanation.solved and not explanation.is_stalled:  # else the sentence has said it
         facts[-1] = f"residual {number(residual)}: {explanation.solved}"
-    if run.method != "exact":
-        facts.append(f"{run.curvature} curvature")
+    if (run.method, run.curvature) != ("exact", "hessian"):
+        facts.append(curvature(run))
     if run.check is not None and (explanation is None or explanation.target == run.target):
-        facts += [f"Pearson {run.check.pearson:.3f}", f"slope {run.check.slope:.2f}"]
+        facts += [
+            f"Pearson {run.check.pearson:.3f}".replace("-", "−"),
+            f"slope {run.check.slope:.2f}".replace("-", "−"),
+        ]
     facts.append(covered)
     facts += directions(run, explanation.outside if explanation else None)
     return tuple(facts)
+
+
+def _of_first(run: Run, explanation: Explanation) -> tuple[str, ...]:
+    """About as long as what is said of the refined answer, so that the page stays where it is."""
+    by = spoken(explanation.method)
+    damping = damped(explanation.damping, explanation.damping_rule)
+    method = f"method {explanation.method}, the first answer of {run.method}"
+    return method, damping, "no residual, as nothing is solved yet", f"{by} curvature"
 
 
 def directions(run: Run, outside: float | None) -> list[str]:

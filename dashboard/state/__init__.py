@@ -7,6 +7,17 @@ Back and Forward); otherwise the session is. Session state holds ids and filters
 from __future__ import annotations
 
 from dashboard.state.address import DEFAULT_TARGET, Place, go, is_in_step, link, place, reconcile, settle, unslice
+from dashboard.state.building import (
+    building,
+    choose_method,
+    chosen_method,
+    forget,
+    is_building_watched,
+    set_building,
+    type_in,
+    typed,
+    watch_building,
+)
 from dashboard.state.chosen_slice import (
     apply_slice,
     deleted_slice,
@@ -51,7 +62,14 @@ from dashboard.state.page import (
     set_cards_page,
 )
 from dashboard.state.picks import ask_refit, clear_picks, is_refit_asked, pick_all, picked, toggle_pick
-from dashboard.state.visit import is_training_watched, set_training, training, visitor, watch_training
+from dashboard.state.visit import (
+    is_training_watched,
+    seconds_on_screen,
+    set_training,
+    training,
+    visitor,
+    watch_training,
+)
 from dashboard.state.widgets import boxes, clicked_point, component, control, value_of
 
 __all__ = [
@@ -64,7 +82,10 @@ __all__ = [
     "boxes",
     "brush",
     "brush_epoch",
+    "building",
     "cards_page",
+    "choose_method",
+    "chosen_method",
     "clear_conditions",
     "clear_filters",
     "clear_picks",
@@ -82,7 +103,9 @@ __all__ = [
     "draw_brush",
     "explain_next",
     "filters",
+    "forget",
     "go",
+    "is_building_watched",
     "is_dismissed",
     "is_in_step",
     "is_refit_asked",
@@ -101,7 +124,9 @@ __all__ = [
     "reconcile",
     "said_of_slices",
     "say_of_slices",
+    "seconds_on_screen",
     "set_brush",
+    "set_building",
     "set_cards_page",
     "set_condition",
     "set_filters",
@@ -113,8 +138,11 @@ __all__ = [
     "slice_to_apply",
     "toggle_pick",
     "training",
+    "type_in",
+    "typed",
     "unslice",
     "value_of",
     "visitor",
+    "watch_building",
     "watch_training",
 ]

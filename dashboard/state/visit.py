@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Hashable
 from typing import Any
 from uuid import uuid4
 
@@ -14,6 +16,14 @@ def visitor() -> str:
         st.session_state["visitor"] = uuid4().hex
     name: str = st.session_state["visitor"]
     return name
+
+
+def seconds_on_screen(what: Hashable) -> float:
+    """How long something has been looked at; whatever is asked for next begins anew."""
+    kept = st.session_state.get("on-screen")
+    if kept is None or kept[0] != what:
+        kept = st.session_state["on-screen"] = (what, time.monotonic())
+    return time.monotonic() - float(kept[1])
 
 
 def training() -> Any:

@@ -9,7 +9,7 @@ import streamlit as st
 from dashboard import cache, state
 from dashboard.components import agreement, charts, scatter
 from dashboard.components.labels import safe
-from dashboard.views import influences
+from dashboard.views import influences, shell
 from dashboard.views.shell import Screen
 
 FACTS = ("Method", "Damping", "Residual")
@@ -28,6 +28,9 @@ def draw(screen: Screen, shown: cache.Explanation) -> None:
         return
     found = cache.comparison(screen.folder, (screen.run.id, other), shown.test_id, screen.target)
     _runs(shown, there)
+    if there.is_first:
+        said = f"{cache.first_answer(there.method)} of the other run; open that run to have it refined."
+        st.text(said, width="stretch")
     if found.obstacle:
         st.text(found.obstacle, width="stretch")
         return
@@ -40,7 +43,8 @@ def draw(screen: Screen, shown: cache.Explanation) -> None:
 
 
 def _how_to_have_two(screen: Screen) -> None:
-    st.text("This workspace has one run, and a comparison needs two. Build another one, and it appears here:")
+    st.text("This workspace has one run, and a comparison needs two. Build another one here or by a command:")
+    shell.to_build("compare")
     st.code(cache.command_for_another_run(screen.folder, screen.run.id), language=None, wrap_lines=True)
 
 
@@ -68,7 +72,11 @@ def _answer(screen: Screen, other: str) -> cache.Explanation | None:
 
 def _runs(shown: cache.Explanation, there: cache.Explanation) -> None:
     facts = {
-        role: (one.method, one.damping_rule or cache.setting(one.damping), cache.number(one.residual))
+        role: (
+            f"{one.method} (first answer)" if one.is_first else one.method,
+            one.damping_rule or cache.setting(one.damping),
+            "none: not solved yet" if one.is_first else cache.number(one.residual),
+        )
         for role, one in (("This run", shown), ("Other run", there))
     }
     agreement.runs(facts, FACTS)

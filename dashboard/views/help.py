@@ -68,8 +68,9 @@ KEYS = """
 | **N** | next prediction of the list |
 | **P** | previous prediction of the list |
 | **↑ ↓** | walk through the list once a cell of it is selected |
-| **S** | solve the prediction on screen, if that was stopped or failed |
-| **Q** | cancel the solve under way |
+| **S** | solve or refine the prediction on screen, if that was stopped or failed |
+| **Q** | cancel the solve or the build under way |
+| **B** | build the run whose form is open |
 | **F** | fit again without the ticked examples |
 | **X** | untick all examples |
 | **Space** | tick the card whose box is focused |
@@ -93,6 +94,9 @@ GLOSSARY = """
 - **Exact, LiSSA, conjugate gradients:** ways to invert it. Exact does it once, for small models. The other two solve
   one prediction at a time, LiSSA on small samples of the data and conjugate gradients on all of it, until the residual
   is small enough.
+- **First order, Newton:** scores are first order: they follow the slope at the fitted parameters and are too small for
+  influential examples. The method newton takes an example out with its own curvature and is right in size. Where both
+  are at hand, an example's closer look says how far its first-order scores are off.
 - **LoGra:** the exact inversion on projected gradients: of each layer only the few directions of its inputs and outputs
   that vary most are kept. The share of a prediction's gradient that this loses stands beside its scores.
 - **Arnoldi:** exact in a number of directions, those along which the curvature is largest; the rest is left out.
@@ -107,7 +111,8 @@ GLOSSARY = """
   gradient. With both, a few odd examples no longer come first for every prediction.
 - **Baseline:** a simple number beside the real scores: products or cosines of gradients, similarity of last features,
   the training loss, or chance. It predicts no refit, and says so in the strip.
-- **Run:** one method with its settings, applied to this model and data. A workspace can hold several.
+- **Run:** one method with its settings, applied to this model and data. A workspace can hold several; *Build another
+  run* in the header adds one, where the project's code is at hand.
 - **Spearman correlation:** how alike two orders of the training examples are: 1 the same, 0 unrelated, −1 reversed.
 - **Overlap:** how many of the strongest examples of one run are among the strongest of another.
 - **Leave-one-out:** fitting again without one example: what a score predicts.
@@ -117,4 +122,9 @@ GLOSSARY = """
 - **Solved:** predictions whose scores are stored in this workspace. *To do* in the list is solved when you pick it;
   *none* needs the project's code, given by `influence open DIR --project FILE`; *failed* was tried without reaching an
   answer, and says why when you pick it.
+- **First answer, refined:** conjugate gradients and LiSSA take seconds a prediction, so that EK-FAC, an approximation,
+  answers first. The one on screen is refined in the background, and the page says which it shows and what changed. In
+  the list, *refined* was solved and *first* was not yet. Which predictions a training example helps and harms counts
+  refined ones only.
+- **EK-FAC:** a curvature layer by layer, inverted exactly: quick, but blind to what couples layers.
 """

@@ -7,11 +7,13 @@ from functools import partial
 import streamlit as st
 
 from dashboard import cache, state
-from dashboard.components import cards, legend, trust
+from dashboard.components import cards, legend, steady, trust
 from dashboard.components.labels import safe
+from dashboard.views import refining
 from dashboard.views.shell import Screen
 
 SIZES = (6, 12, 24)
+HEAD, DECKS = "answer-head", "decks"
 RANKED = (
     "effect: the score itself. relative: the score for what the example does to itself (RelatIF). cosine: direction "
     "alone. The last two keep a few odd examples from coming first for every prediction."
@@ -29,11 +31,17 @@ def draw(screen: Screen) -> cache.Explanation | None:
         st.text("This adds a run that is likely to get there; it then is in the menu above:", width="stretch")
         st.code(cache.command_for_closer_run(screen.folder, screen.run.id), language=None, wrap_lines=True)
         return None
-    st.markdown(f"#### {safe(cache.sentence(shown), 300)}")
-    said = shown.words
-    legend.draw(cache.plain(said.positive), cache.plain(said.negative), cache.plain(said.meaning, 300))
-    trust.draw(strip)
-    _decks(screen, shown)
+    with st.container(key=HEAD):
+        st.markdown(f"#### {safe(cache.sentence(shown), 300)}")
+        refining.draw(screen, shown)
+        said = shown.words
+        legend.draw(cache.plain(said.positive), cache.plain(said.negative), cache.plain(said.meaning, 300))
+        trust.draw(strip)
+    with st.container(key=DECKS):
+        _decks(screen, shown)
+    if screen.run.has_first:
+        name = f"{screen.run.id}-{shown.test_id}-{screen.target}-{screen.rank}-{state.cards_page()}-{_size()}"
+        steady.hold(name, [HEAD, DECKS])
     return shown
 
 
@@ -57,7 +65,7 @@ def _rank_by(screen: Screen) -> None:
     if wanted and wanted != screen.rank:
         st.text(f"This run cannot rank by {cache.plain(wanted)}, so its order is that of the effect.", width="stretch")
     elif screen.rank != cache.EFFECT:
-        st.caption(cache.rank_explained(screen.rank))
+        st.caption(cache.rank_explained(screen.folder, screen.run.id, screen.rank))
 
 
 def _choose_rank() -> None:
@@ -65,8 +73,13 @@ def _choose_rank() -> None:
     state.go(rank="" if chosen == cache.EFFECT else chosen)
 
 
+def _size() -> int:
+    size: int = state.value_of("cards-size") or SIZES[0]
+    return size
+
+
 def _pages(shown: cache.Explanation) -> tuple[int, int]:
-    size = state.value_of("cards-size") or SIZES[0]
+    size = _size()
     longest = max(len(ids) for ids in shown.ranked.values())
     n_pages = max(1, -(-longest // size))
     page = min(state.cards_page(), n_pages)
@@ -88,7 +101,7 @@ def _pages(shown: cache.Explanation) -> tuple[int, int]:
 
 def on_screen(shown: cache.Explanation) -> dict[str, list[int]]:
     """Side -> ids of the training examples whose cards are on screen."""
-    size = state.value_of("cards-size") or SIZES[0]
+    size = _size()
     first = (state.cards_page() - 1) * size
     return {side: ids[first : first + size].tolist() for side, ids in shown.ranked.items()}
 

@@ -47,9 +47,11 @@ def _about(screen: shell.Screen) -> None:
     manifest = screen.workspace.manifest
     if manifest.description:
         st.text(manifest.description, width="stretch")
+    n = len(screen.run.solved)
+    solved = f"{n:,} refined, the others with a first answer" if screen.run.has_first else f"{n:,} solved"
     st.text(
         f"{manifest.n_train:,} training examples, {manifest.n_test:,} test predictions "
-        f"({len(screen.run.solved):,} solved), {manifest.parameters_total:,} parameters",
+        f"({solved}), {manifest.parameters_total:,} parameters",
         width="stretch",
     )
 

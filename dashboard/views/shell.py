@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from functools import partial
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from dashboard import cache, state
 from dashboard.components import boundary, empty, header, style
@@ -54,8 +55,13 @@ class Screen:
         return self.workspace.manifest.kind == "classification"
 
 
-def show(draw: Callable[[Screen], None]) -> None:
-    """Draw a page, or what keeps it from being drawn and the way out."""
+def show(draw: Callable[[Screen], None], *, leads_to_build: bool = True) -> None:
+    """Draw a page, or what keeps it from being drawn and the way out.
+
+    Args:
+        draw: The page below its header.
+        leads_to_build: Whether the header has the button that leads to the form of another run.
+    """
     style.draw()
     state.reconcile()
     screen = None
@@ -67,7 +73,10 @@ def show(draw: Callable[[Screen], None]) -> None:
         empty.draw(_upload)
     else:
         with boundary.guard(cache.describe_fault, "page"):
-            _header(screen)
+            beside = _header(screen)
+            if leads_to_build:
+                with beside:
+                    to_build("header")
             draw(screen)
 
 
@@ -90,14 +99,23 @@ def _first(folder: cache.Folder, run_id: str) -> int | None:
     return ids[0] if ids else cache.first_test(folder, run_id)
 
 
-def _header(screen: Screen) -> None:
+def _header(screen: Screen) -> DeltaGenerator:
     names = cache.workspace_names()
     runs = cache.run_names(screen.folder)
     menus = [
         _workspace_menu(screen.folder.name, names),
         header.Menu("Run", list(runs), state.control("run-menu", screen.run.id), _choose_run, runs.__getitem__, 280),
     ]
-    header.draw(screen.workspace.manifest.title, menus, len(state.picked()), state.clear_picks)
+    return header.draw(screen.workspace.manifest.title, menus, len(state.picked()), state.clear_picks)
+
+
+def to_build(where: str) -> None:
+    """The button that leads to the form of another run; ``where`` tells two on a page apart."""
+    from dashboard.views import build_run  # noqa: PLC0415  (it begins with this file)
+
+    if st.button(build_run.TITLE, key=f"to-build-{where}"):
+        page = st.Page(build_run.page, title=build_run.TITLE, url_path=build_run.PATH)
+        st.switch_page(page, query_params=state.link())
 
 
 def _workspace_menu(current: str, names: list[str]) -> header.Menu:

@@ -80,7 +80,9 @@ def _ticked(key: str, train_id: int) -> None:
 
 def _reach(screen: Screen, train_id: int) -> None:
     found = cache.reach(screen.folder, screen.run.id, train_id)
-    st.text(f"Self-influence: {found.self_influence}", width="stretch")
+    for said in (found.self_influence, found.first_order, found.note):
+        if said:
+            st.text(said, width="stretch")
     sides = zip(
         ("positive", "negative"),
         found.verbs,
@@ -90,7 +92,8 @@ def _reach(screen: Screen, train_id: int) -> None:
     )
     for column, (side, verb, moved, n) in zip(st.columns(2), sides, strict=True):
         with column:
-            title = f"{verb.capitalize()} {cache.count(n, 'solved prediction', 'solved predictions')}"
+            kind = "refined" if screen.run.has_first else "solved"
+            title = f"{verb.capitalize()} {cache.count(n, f'{kind} prediction', f'{kind} predictions')}"
             deck = cards.Deck(title, "", moved, "None.", noun="test example", side=side)
             key = f"deck-moved-{side}"
             cards.draw(deck, key, partial(_explain, key))

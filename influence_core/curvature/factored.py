@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves
 
 from influence_core.curvature.layer_rows import LayerRows
 from influence_core.curvature.layers import ADVICE, Layer, find_layers, refuse
@@ -120,7 +121,8 @@ class FactoredModel:
                     raise _used_elsewhere(layer, float(error / exact[place].norm().clamp_min(1e-30)))
 
     def _rows(self, batch: Batch, slopes: Callable[[Tensor], Tensor]) -> Rows:
-        with torch.enable_grad(), _listening(self.model.module, self.layers) as calls:
+        rows = tree_leaves(batch)[0].shape[0]
+        with torch.enable_grad(), _listening(self.model.module, self.layers, rows) as calls:
             outputs = self.model.outputs(self.model.theta, batch)
             if not outputs.requires_grad:
                 msg = "No layer that holds an attributed parameter is called by the model; call it as a module."
@@ -130,14 +132,15 @@ class FactoredModel:
             leaves = [out for made in found.values() for _, out in made]
             given = [_pull(outputs, leaves, one.reshape(outputs.shape)) for one in cotangents]
         pulled = iter([torch.stack(parts).to(self.dtype) for parts in zip(*given, strict=True)])
-        rows = {}
+        by_layer = {}
         for layer in self.layers:
             made = found[layer.name]
             if not made:
                 raise _never_called(layer)
             module = self.model.module.get_submodule(layer.name)
-            rows[layer.name] = layer.rows(module, [self._read(seen) for seen, _ in made], [next(pulled) for _ in made])
-        return rows
+            inputs = [self._read(seen) for seen, _ in made]
+            by_layer[layer.name] = layer.rows(module, inputs, [next(pulled) for _ in made])
+        return by_layer
 
     def _read(self, seen: Tensor) -> Tensor:
         return seen.to(self.dtype) if seen.is_floating_point() else seen
@@ -195,13 +198,22 @@ Calls = dict[str, list[tuple[Tensor, Tensor]]]  # layer -> input and output of e
 
 
 @contextmanager
-def _listening(module: nn.Module, layers: Sequence[Layer]) -> Iterator[Calls]:
-    """Collect what goes into each layer and what comes out of it, the latter as something to differentiate by."""
+def _listening(module: nn.Module, layers: Sequence[Layer], rows: int) -> Iterator[Calls]:
+    """Collect what goes into each layer and what comes out of it, the latter as something to differentiate by.
+
+    A layer that is called once for all examples, such as an embedding of positions, is told apart for each of the rows.
+
+    Raises:
+        MethodError: If a layer's output has another number of rows.
+    """
     calls: Calls = {}
 
     def listen(name: str, _: nn.Module, args: tuple[Any, ...], output: Tensor) -> Tensor:
-        out = output if output.requires_grad else output.detach().requires_grad_()
-        calls.setdefault(name, []).append((args[0].detach(), out))
+        if len(output) not in (1, rows):
+            raise _other_rows(name, len(output), rows)
+        seen, out = (t.expand(rows, *t.shape[1:]) if len(output) == 1 else t for t in (args[0].detach(), output))
+        out = out if out.requires_grad else out.detach().requires_grad_()
+        calls.setdefault(name, []).append((seen, out))
         return out.clone()  # so that an activation in place leaves the original alone
 
     hooks = [module.get_submodule(one.name).register_forward_hook(partial(listen, one.name)) for one in layers]
@@ -210,6 +222,14 @@ def _listening(module: nn.Module, layers: Sequence[Layer]) -> Iterator[Calls]:
     finally:
         for hook in hooks:
             hook.remove()
+
+
+def _other_rows(name: str, found: int, rows: int) -> MethodError:
+    msg = (
+        f"The layer '{name}' gives {found} rows for a batch of {rows}, so its gradients are not known row by row; "
+        f"call it on one row an example, or on a single one for all, or {ADVICE}."
+    )
+    return MethodError(msg)
 
 
 def _never_called(layer: Layer) -> MethodError:

@@ -72,8 +72,8 @@ class Layer:
             parts = [self._norm(module, x, g) for x, g in zip(seen, slopes, strict=True)]
             return Elementwise(torch.stack(parts).sum(dim=0))
         if self.kind == "embedding":
-            ids = torch.cat([x.flatten(1) for x in seen], dim=1)
-            flat = torch.cat([g.flatten(2, -2) for g in slopes], dim=2)
+            ids = torch.cat([x.reshape(len(x), -1) for x in seen], dim=1)
+            flat = torch.cat([_by_position(g) for g in slopes], dim=2)
             held = ids == (-1 if module.padding_idx is None else module.padding_idx)
             return Tokens(ids, flat.masked_fill(held[:, :, None], 0), self.shape[1])
         if self.kind == "convolution":
@@ -81,7 +81,7 @@ class Layer:
             flat = torch.cat([g.flatten(3).mT for g in slopes], dim=2)
         else:
             inputs = torch.cat([_flat(x) for x in seen], dim=1)
-            flat = torch.cat([g[:, :, None] if g.dim() == 3 else g.flatten(2, -2) for g in slopes], dim=2)  # noqa: PLR2004
+            flat = torch.cat([_by_position(g) for g in slopes], dim=2)
         return Positions(self._columns(inputs), flat)
 
     def _columns(self, inputs: Tensor) -> Tensor:
@@ -188,6 +188,10 @@ def _kind(module: Any) -> Kind | None:
 
 def _flat(x: Tensor) -> Tensor:
     return x[:, None] if x.dim() == 2 else x.flatten(1, -2)  # noqa: PLR2004  (a vector an example)
+
+
+def _by_position(slopes: Tensor) -> Tensor:
+    return slopes[:, :, None] if slopes.dim() == 3 else slopes.flatten(2, -2)  # noqa: PLR2004  (a vector an example)
 
 
 def _patches(module: Any, x: Tensor) -> Tensor:

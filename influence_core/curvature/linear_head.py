@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+WEIGHTED = 2**23  # numbers of the weighted copies of the inputs that are made at a time: 64 MB
+
 
 def contrasts(n_classes: int) -> Tensor:
     """Orthonormal basis of the class contrasts, shape ``(n_classes, n_classes - 1)``.
@@ -53,12 +55,22 @@ class LinearHead:
         k = self.output_curvature.shape[1]
         result = self.inputs.new_empty(k, d, k, d)
         for a in range(k):
-            for b in range(a, k):
-                block = self.inputs.mT @ (self.output_curvature[:, a, b, None] * self.inputs) / n
-                result[a, :, b] = block
-                result[b, :, a] = block.mT
+            strip = (self._strip(a) / n).view(d, k - a, d)
+            result[a, :, a:] = strip
+            result[a:, :, a] = strip.permute(1, 2, 0)
             result[a, :, a].diagonal().add_(self.ridge)
         return result.view(k * d, k * d)
+
+    def _strip(self, a: int) -> Tensor:
+        """``X^T diag(S_ab) X`` for all ``b`` from ``a`` on, side by side, shape ``(d, (k - a) d)``."""
+        n, d = self.inputs.shape
+        width = (self.output_curvature.shape[1] - a) * d
+        rows = max(1, WEIGHTED // width)
+        total = self.inputs.new_zeros(d, width)
+        for start in range(0, n, rows):
+            inputs, weights = self.inputs[start : start + rows], self.output_curvature[start : start + rows, a, a:]
+            total.addmm_(inputs.mT, (weights[:, :, None] * inputs[:, None, :]).flatten(1))
+        return total
 
     def matvec(self, vectors: Tensor) -> Tensor:
         """Curvature times each column, shape ``(k d, m)``, without forming the matrix."""

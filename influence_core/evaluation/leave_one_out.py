@@ -32,14 +32,16 @@ class Measured:
 
     def of(self, outputs: Tensor) -> Tensor:
         """The measurements at these outputs, shape ``(test,)``."""
-        return self.task.measurements(outputs.double(), (None, self.tests.labels), self.target)
+        return self.tests.measured(self.task, self.target, outputs)
 
 
-def refitted_scores(
+def refitted_scores(  # noqa: PLR0913  (an objective at its optimum, what is removed and measured, and two that are optional)
     problem: HeadProblem,
     coefficients: Tensor,
     measured: Measured,
     removed: Sequence[int],
+    *,
+    solve: Callable[[Tensor], Tensor] | None = None,
     tick: Callable[[int, int], None] = lambda done, total: None,
 ) -> Tensor:
     """The changes that scores predict, by refitting without each of ``removed``, shape ``(removed, test)``.
@@ -49,19 +51,20 @@ def refitted_scores(
         coefficients: The trained head in the output basis, shape ``(k, d)``.
         measured: The test predictions and what is measured of them.
         removed: One refit each; the objective keeps its ``1/n``.
+        solve: Applies the inverse curvature at the optimum to a column; a factor is made if it is not given.
         tick: Progress.
 
     Raises:
         CurvatureError: If the objective has no single optimum.
     """
     n = len(problem.inputs)
-    factor = Cholesky().factorise(problem.curvature_at(problem.outputs(coefficients)).matrix())
+    solve = solve or Cholesky().factorise(problem.curvature_at(problem.outputs(coefficients)).matrix()).solve
     before = measured.of(measured.tests.outputs)
     changes = []
     for done, row in enumerate(removed, start=1):
         weights = problem.inputs.new_ones(n)
         weights[row] = 0
-        refitted = chord_fit(problem, weights, coefficients, factor.solve)
+        refitted = chord_fit(problem, weights, coefficients, solve)
         after = measured.of(problem.outputs(refitted, measured.tests.jacobian.double()))
         changes.append(scores.refitted_score(before, after, measured.target))
         tick(done, len(removed))

@@ -12,6 +12,7 @@ from influence_core.methods.grad_cosine import GradCosine
 from influence_core.methods.grad_dot import GradDot
 from influence_core.methods.lissa import Lissa
 from influence_core.methods.logra import Logra
+from influence_core.methods.newton import Newton
 from influence_core.methods.random_order import RandomOrder
 from influence_core.methods.similarity import Similarity
 from influence_core.methods.tracin import TracIn
@@ -20,7 +21,16 @@ from influence_core.methods.training_loss import TrainingLoss
 BASELINES: dict[str, type[Baseline]] = {
     kind.name: kind for kind in (GradDot, GradCosine, TracIn, Similarity, TrainingLoss, RandomOrder)
 }
-_KINDS: tuple[type[Method], ...] = (Exact, ConjugateGradients, Lissa, Ekfac, Arnoldi, Logra, *BASELINES.values())
+_KINDS: tuple[type[Method], ...] = (
+    Exact,
+    Newton,
+    ConjugateGradients,
+    Lissa,
+    Ekfac,
+    Arnoldi,
+    Logra,
+    *BASELINES.values(),
+)
 METHODS: dict[str, type[Method]] = {kind.name: kind for kind in _KINDS}
 
 __all__ = [
@@ -38,6 +48,7 @@ __all__ = [
     "Lissa",
     "Logra",
     "Method",
+    "Newton",
     "RandomOrder",
     "Similarity",
     "TracIn",

@@ -8,20 +8,32 @@ the share of each test gradient that they do not hold is measured and stands bes
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import ClassVar
 
+import torch
 from torch import Tensor
 
 from influence_core.checks import check_derivatives, check_project
-from influence_core.curvature.dense import Blocks, Curvature, GaussNewton, Hessian
+from influence_core.curvature.dense import Blocks, Curvature, Hessian
+from influence_core.curvature.retained import gauss_newton
 from influence_core.errors import CurvatureError, MethodError
 from influence_core.gradients import FunctionalModel
 from influence_core.heads import Head, find_head, is_one_layer
-from influence_core.memory import check_memory, free_bytes
+from influence_core.memory import check_basis, check_memory
 from influence_core.methods.attributor import ExactAttributor, factor_from, rule_of
-from influence_core.methods.base import Stage, Tensors, Tick, check_choices, check_counts, run_stages, try_rows
+from influence_core.methods.base import (
+    RowStage,
+    Stage,
+    Tensors,
+    Tick,
+    check_choices,
+    check_counts,
+    run_stages,
+    try_rows,
+)
 from influence_core.methods.iterative import CurvatureName
 from influence_core.methods.iterative_attributor import PRODUCTS
 from influence_core.methods.precision import Precision, dtype_of
@@ -29,13 +41,13 @@ from influence_core.methods.subspace import SubspaceTests
 from influence_core.placement import normal, number, seeded
 from influence_core.predictions import Predictions, predict
 from influence_core.project import Dataset, Project, Split
+from influence_core.rows import rows_from
 from influence_core.solvers.arnoldi import eigenpairs
 from influence_core.solvers.base import refuse
 from influence_core.solvers.damping import AUTO, Damping, check, choose
 from influence_core.solvers.eigen import Eigen
 from influence_core.trunk import with_trunk
 
-MEMORY = 0.8  # share of what is free that the basis may take
 REACHED = 1e-6  # share of the longest row beyond which a direction counts as one that training gradients have
 
 
@@ -89,7 +101,7 @@ class Arnoldi:
         try_rows(model, project)
         check_derivatives(model, project, one_by_one=True)
         check_memory(model, project.train, self.rows, PRODUCTS)
-        _check_basis(model, self.krylov)
+        check_basis(model, self.krylov)
         head = find_head(FunctionalModel.of(project), project) if is_one_layer(model) else None
         return ArnoldiFit(self, project, model, head)
 
@@ -121,11 +133,11 @@ class ArnoldiFit:
     head: Head | None
 
     @property
-    def stages(self) -> tuple[Stage, ...]:
+    def stages(self) -> Sequence[Stage | RowStage]:
         """Directions, the training gradients along them, and the curvature there."""
         return (
             Stage("directions", "Leading directions of the curvature", self._directions),
-            Stage("train", "Training gradients along the directions", self._train),
+            RowStage("train", "Training gradients along the directions", len(self.project.train), self._train),
             Stage("curvature", "Curvature along the directions", self._curvature),
             Stage("factor", "Factorisation", self._factor),
         )
@@ -143,7 +155,7 @@ class ArnoldiFit:
         factor = factor_from(tensors, asked)
         tests = SubspaceTests(FunctionalModel.of(self.project), self.project, tensors["directions"].double())
         made = ExactAttributor.of(self.method.name, tensors, self.project.task, tests, factor)
-        return replace(made, damping_rule=rule_of(asked, factor), facts=(_kept(tensors),))
+        return replace(made, damping_rule=rule_of(asked, factor), facts=tuple(_facts(tensors)))
 
     @cached_property
     def _trunked(self) -> tuple[FunctionalModel, Dataset]:
@@ -155,7 +167,7 @@ class ArnoldiFit:
         return Blocks(self.method.rows, PRODUCTS)
 
     def _directions(self, _: Tensors, tick: Tick) -> dict[str, Tensor]:
-        kind = GaussNewton if self.method.curvature == "gauss-newton" else Hessian
+        kind = gauss_newton if self.method.curvature == "gauss-newton" else Hessian
         curvature: Curvature = kind(*self._trunked, self._blocks)
         self.predictions("train")  # names the first row that does not fit
         drawn = seeded(self.method.seed)
@@ -164,55 +176,45 @@ class ArnoldiFit:
             return normal((curvature.size,), drawn, self.model.theta)
 
         found = eigenpairs(curvature.matvec, draw, self.method.kept, self.method.krylov, tick)
-        mean, met = number(found.mean), number(found.lowest)
-        return {"directions": found.vectors, "eigenvalues": found.values, "mean_eigenvalue": mean, "lowest_met": met}
+        norm = self._trunked[0].objective_gradient(self._trunked[1], self.method.rows).norm()
+        numbers = {"mean_eigenvalue": found.mean, "lowest_met": found.lowest, "gradient_norm": float(norm)}
+        kept = {name: number(value) for name, value in numbers.items()}
+        return {"directions": found.vectors, "eigenvalues": found.values, **kept}
 
-    def _train(self, tensors: Tensors, tick: Tick) -> dict[str, Tensor]:
+    def _train(self, tensors: Tensors, start: int, stop: int) -> dict[str, Tensor]:
         model, train = self._trunked
         directions = tensors["directions"].to(model.dtype)
-        rows = model.theta.new_empty(len(train), directions.shape[1])
-        for ids, batch in model.batches(train, self.method.rows):
-            along = self._blocks.apply(
-                lambda v, batch=batch: model.directional_losses(batch, v),  # type: ignore[misc]
-                directions,
-                len(ids),
-            )
-            rows[ids[0] : ids[-1] + 1] = along
-            tick(ids[-1] + 1, len(train))
-        return {"rows": rows, "gradient_norm": model.objective_gradient(train, self.method.rows).norm().double()}
+        along = [
+            self._blocks.apply(lambda v, batch=batch: model.directional_losses(batch, v), directions, len(ids))  # type: ignore[misc]
+            for ids, batch in model.batches(train, self.method.rows, range(start, stop))
+        ]
+        return {"rows": torch.cat(along)}
 
     def _curvature(self, tensors: Tensors, _: Tick) -> dict[str, Tensor]:
-        return {"curvature": tensors["eigenvalues"].double().diag(), "mean_eigenvalue": tensors["mean_eigenvalue"]}
+        parts = [part.dense(0, len(part)).double().square().sum(dim=0) for _, part in rows_from(tensors).parts()]
+        squares = torch.stack(parts).sum(dim=0)
+        return {
+            "curvature": tensors["eigenvalues"].double().diag(),
+            "mean_eigenvalue": tensors["mean_eigenvalue"],
+            "lengths": squares.sqrt().to(tensors["eigenvalues"].device),
+        }
 
     def _factor(self, tensors: Tensors, _: Tick) -> dict[str, Tensor]:
         chosen = choose(self.method.damping, self.project.recipe, float(tensors["mean_eigenvalue"]))
         solver = Eigen(chosen.damping, filter=chosen.filter)
         try:
-            factor = solver.factorise(tensors["curvature"], tensors["rows"].double().mT)
+            factor = solver.factorise(tensors["curvature"], tensors["lengths"].diag())
         except CurvatureError as error:
             raise refuse(float(tensors["eigenvalues"].min()), chosen.damping, absolute=False) from error
         return factor.tensors() | {"damping": number(chosen.damping)}
 
 
-def _kept(tensors: Tensors) -> str:
-    """How many directions there are, and how many of them mean something to the training data."""
-    p, kept = tensors["directions"].shape
-    lengths = tensors["rows"].double().norm(dim=0)
+def _facts(tensors: Tensors) -> Iterator[str]:
+    """How many directions there are, how many mean something to the training data, and what was met and not kept."""
+    (p, kept), lengths = tensors["directions"].shape, tensors["lengths"]
     reached = int((lengths > REACHED * lengths.max()).sum())
     said = f"{kept:,} of {p:,} directions kept"
-    return said if reached == kept else f"{said}, {reached:,} of which training gradients have a part in"
-
-
-def _check_basis(model: FunctionalModel, krylov: int) -> None:
-    """Raise MethodError, with the number of products that would fit, if the basis does not fit into memory."""
-    free = free_bytes(model.device)
-    size = model.vector.size
-    if free is None or 2 * krylov * size * model.theta.element_size() <= MEMORY * free:
-        return
-    each = 2 * size * model.theta.element_size()  # twice: the kept directions are made while the basis is there
-    msg = (
-        f"The basis of {krylov:,} directions of {size:,} parameters needs about {krylov * each / 1e9:.1f} GB and "
-        f"{free / 1e9:.1f} GB are free; use --set krylov={max(1, int(MEMORY * free / each))}, or attribute fewer "
-        "layers with Project(attributed=...)."
-    )
-    raise MethodError(msg)
+    yield said if reached == kept else f"{said}, {reached:,} of which training gradients have a part in"
+    lowest, values = float(tensors["lowest_met"]), tensors["eigenvalues"]
+    if lowest < -REACHED * float(values.max()) and lowest < float(values.min()):
+        yield f"directions of negative curvature, down to {lowest:.2g}, left out"

@@ -6,7 +6,7 @@ coordinates there.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -25,7 +25,7 @@ from influence_core.solvers.base import Factor
 from influence_core.solvers.cholesky import CholeskyFactor
 from influence_core.solvers.damping import AUTO, Chosen, Damping, SpectralFilter, rule
 from influence_core.solvers.eigen import EigenFactor
-from influence_core.solvers.inverse import InverseFactor
+from influence_core.solvers.inverse import InverseFactor, with_inverse
 from influence_core.strongest import Strongest, strongest
 from influence_core.target import Target
 from influence_core.task import Task
@@ -184,6 +184,11 @@ class ExactAttributor:
         columns = scores.scale(self.factor.solve(self.tests.gradients(test_ids, target)), self.n_train, target)
         return strongest(self.rows, columns, min(k, self.n_train))
 
+    def influenced(self, train_id: int, tests: Iterable[GradientRows], target: Target) -> Tensor:
+        """The scores of one training example for many test predictions, given their measurement gradients as rows."""
+        solved = self.factor.solve(self.rows.dense(train_id, train_id + 1).to(self.curvature).mT)
+        return scores.scale(torch.cat([some.dot(solved)[:, 0] for some in tests]), self.n_train, target)
+
     def self_influence(self) -> Tensor:
         """Self-influence of every training example, shape ``(n_train,)``."""
         blocks = []
@@ -207,13 +212,10 @@ class ExactAttributor:
 def factor_from(tensors: Tensors, damping: Damping) -> Factor:
     """The factor that a fit stored; a damping that the fit chose itself is stored with it."""
     used = float(tensors["damping"]) if damping == AUTO else damping
-    if "cholesky" not in tensors:
-        filtered = SpectralFilter.from_tensor(tensors["filter"]) if "filter" in tensors else None
-        return EigenFactor(tensors["values"], tensors["vectors"], used, int(tensors["null"]), filtered)
-    exact = CholeskyFactor(tensors["cholesky"], used, float(tensors["lowest"]))
-    if "inverse" not in tensors:
-        return exact
-    return InverseFactor(exact, tensors["inverse"], float(tensors["inverse_residual"]))
+    if "cholesky" in tensors:
+        return with_inverse(CholeskyFactor(tensors["cholesky"], used, float(tensors["lowest"])), tensors)
+    filtered = SpectralFilter.from_tensor(tensors["filter"]) if "filter" in tensors else None
+    return EigenFactor(tensors["values"], tensors["vectors"], used, int(tensors["null"]), filtered)
 
 
 def rule_of(asked: Damping, factor: Factor) -> str:

@@ -278,5 +278,6 @@ def check_choices(method: Method) -> None:
     for name, hint in get_type_hints(type(method)).items():
         value = getattr(method, name)
         if get_origin(hint) is Literal and value not in get_args(hint):
-            msg = f"The method {method.name} has no {name} '{value}'; choose one of {', '.join(get_args(hint))}."
+            choices = ", ".join(map(str, get_args(hint)))
+            msg = f"The method {method.name} has no {name} '{value}'; choose one of {choices}."
             raise MethodError(msg)

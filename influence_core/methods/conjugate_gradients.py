@@ -34,8 +34,8 @@ class ConjugateGradients:
         curvature: ``gauss-newton``, which is never indefinite, or ``hessian``.
         tolerance: Relative residual on the full data at which an answer counts as solved.
         steps: Most passes over the data.
-        preconditioner: ``ekfac``; ``none``; or ``auto``, which takes it where every layer has factors. It shortens
-            solves, and gives every prediction a first answer at once.
+        preconditioner: ``ekfac``; ``none``; or ``auto``, which takes it where every layer has factors and a trial saves
+            steps. EK-FAC also gives every prediction a first answer at once.
         rows: Examples in memory at once.
         precision: Of all numbers.
     """
@@ -72,7 +72,7 @@ class ConjugateGradients:
 
     def spectrum(self, system: System, tick: Tick) -> dict[str, Tensor]:
         """Largest eigenvalue, for the report; the lowest of a Hessian."""
-        return definite(system.curvature, self.damping, tick)
+        return definite(system, self.damping, tick)
 
     def solve(self, system: System, columns: Tensor, spectrum: Tensors, tick: Tick) -> Solution:  # noqa: ARG002  (the recursion of LiSSA needs it)
         """Conjugate gradients from zero."""

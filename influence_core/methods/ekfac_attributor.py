@@ -137,6 +137,18 @@ class EkfacAttributor:
             total.append(torch.stack(each).double().sum(dim=0))
         return scores.self_influence(torch.cat(total), self.n_train)
 
+    def norms(self) -> dict[str, Tensor]:
+        """``gradient_norms`` and ``step_norms`` of every training example, float64, shape ``(n_train,)`` each."""
+        inverse = {block.layer.name: self.solver.inverse(block.values) for block in self.curvature.blocks}
+        squares: dict[str, list[Tensor]] = {"gradient_norms": [], "step_norms": []}
+        for rows in self._train():
+            turned = {b.layer.name: b.rows(rows[b.layer.name]) for b in self.curvature.blocks}
+            lengths = [one.weighted_squares(torch.ones_like(inverse[name])) for name, one in turned.items()]
+            steps = [one.weighted_squares(inverse[name].square()) for name, one in turned.items()]
+            squares["gradient_norms"].append(torch.stack(lengths).double().sum(dim=0))
+            squares["step_norms"].append(torch.stack(steps).double().sum(dim=0))
+        return {name: torch.cat(found).sqrt() for name, found in squares.items()}
+
     def kept(self, test_ids: Sequence[int], target: Target, tick: Tick) -> dict[str, Tensor]:
         """What a workspace keeps of some test predictions."""
         return {"scores": self.scores(test_ids, target, tick).values.float()}

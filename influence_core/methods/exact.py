@@ -24,6 +24,7 @@ from influence_core.methods.base import Stage, Tensors, Tick, check_choices, run
 from influence_core.placement import number
 from influence_core.predictions import Predictions, predict
 from influence_core.project import Dataset, Project, Split
+from influence_core.removal.objective import ModelObjective, Objective
 from influence_core.rows import rows_from
 from influence_core.solvers.base import Factor
 from influence_core.solvers.cholesky import Cholesky, CholeskyFactor
@@ -69,21 +70,7 @@ class Exact:
             MethodError: If the model has too many parameters.
         """
         check_choices(self)
-        check(self.damping)
-        check_project(project)
-        model = FunctionalModel.of(project)
-        if model.vector.size > LARGEST:
-            msg = (
-                f"The model has {model.vector.size:,} attributed parameters and the exact method serves up to "
-                f"{LARGEST:,}; attribute fewer layers with Project(attributed=...)."
-            )
-            raise MethodError(msg)
-        try_rows(model, project)
-        head = find_head(model, project)
-        _check_size(model, project, head)
-        if head is None:
-            check_derivatives(model, project, one_by_one=True)
-        return ExactFit(self, project, model, head)
+        return ExactFit.of(self, project)
 
     def fit(self, project: Project) -> ExactAttributor:
         """Fit in memory.
@@ -92,8 +79,7 @@ class Exact:
             ProjectError: If model, data and task do not fit together.
             CurvatureError: If the curvature is indefinite or singular under the damping.
         """
-        prepared = self.prepare(project)
-        return prepared.attributor(run_stages(prepared.stages))
+        return self.prepare(project).fitted
 
 
 @dataclass(frozen=True)
@@ -112,23 +98,47 @@ class ExactFit:
     model: FunctionalModel
     head: Head | None
 
+    @classmethod
+    def of(cls, method: Exact, project: Project, name: str = Exact.name) -> ExactFit:
+        """Check the project; ``name`` is the method that needs the exact curvature.
+
+        Raises:
+            ProjectError: If model, data and task do not fit together.
+            MethodError: If the model has too many parameters.
+        """
+        check(method.damping)
+        check_project(project)
+        model = FunctionalModel.of(project)
+        if model.vector.size > LARGEST:
+            msg = (
+                f"The model has {model.vector.size:,} attributed parameters and the {name} method serves up to "
+                f"{LARGEST:,}; attribute fewer layers with Project(attributed=...), or use the method cg."
+            )
+            raise MethodError(msg)
+        try_rows(model, project)
+        head = find_head(model, project)
+        _check_size(model, project, head, name)
+        if head is None:
+            check_derivatives(model, project, one_by_one=True)
+        return cls(method, project, model, head)
+
     @property
     def stages(self) -> tuple[Stage, ...]:
         """Train gradients, curvature, factor; the inverse too where a solve by the factor takes long."""
-        needed = (
-            Stage("train", "Gradients of the training examples", self._train),
+        is_large = self.head is not None and self.model.vector.size >= INVERTED
+        inverse = Stage("inverse", "Inverse for queries", self._inverse, in_double=False)
+        return (
+            Stage("train", "Gradients of the training examples", self._train, in_double=not is_large),
             Stage("curvature", "Curvature", self._curvature),
             Stage("factor", "Factorisation", self._factor),
+            *([inverse] if is_large else []),
         )
-        if self.head is None or self.model.vector.size < INVERTED:
-            return needed
-        return (*needed, Stage("inverse", "Inverse for queries", self._inverse, in_double=False))
 
     def predictions(self, split: Split) -> Predictions:
         """What the model says of a split."""
         if split == "test" or self.head is not None:
             return predict(self.model, self.project, split)
-        model, train = self._trunked
+        model, train = self.trunked
         return predict(model, self.project, split, data=train)
 
     def attributor(self, tensors: Tensors) -> ExactAttributor:
@@ -139,21 +149,49 @@ class ExactFit:
         layers = self.model.vector.layers if self.head is None else {self.head.called: (slice(None),)}
         return replace(made, damping_rule=rule_of(asked, factor), layers=layers)
 
+    @cached_property
+    def fitted(self) -> ExactAttributor:
+        """The stages run in memory.
+
+        Raises:
+            CurvatureError: If the curvature is indefinite or singular under the damping.
+        """
+        return self.attributor(run_stages(self.stages))
+
+    @cached_property
+    def objective(self) -> tuple[Objective, Tensor]:
+        """The training objective, and the trained parameters as it takes them: of a head, coefficients ``(k, d)``."""
+        if self.head is None:
+            model, train = self.trunked
+            return ModelObjective(model, train, self.kind), model.theta
+        seen = self.head.read(self.model, self.project, "train")
+        problem = self.head.problem(seen.inputs, seen.labels, seen.weights)
+        return problem, problem.coefficients(self.head.layer)
+
+    def flat(self, change: Tensor) -> Tensor:
+        """A change of the objective's parameters as one of the model's, shape ``(p,)``."""
+        return change if self.head is None else self.model.vector.flatten(self.head.parameters(change))
+
     @property
     def tests(self) -> LiveTests:
         """Test predictions straight from the model."""
         return LiveTests(self.model, self.project, self.head)
 
+    @property
+    def kind(self) -> type[Hessian] | type[GaussNewton]:
+        """Which curvature a model that is no head has."""
+        return Hessian if self.method.curvature == "hessian" else GaussNewton
+
     @cached_property
-    def _trunked(self) -> tuple[FunctionalModel, Dataset]:
+    def trunked(self) -> tuple[FunctionalModel, Dataset]:
         """The model and its training data in memory if they fit, its frozen trunk run once."""
         return with_trunk(self.model, self.project.train)
 
     def _train(self, _: Tensors, tick: Tick) -> dict[str, Tensor]:
         if self.head is not None:
             seen = self.head.read(self.model, self.project, "train")
-            norm = self.model.objective_gradient(self.project.train).norm()
             factors = self.head.problem(seen.inputs, seen.labels, seen.weights).residuals(seen.outputs)
+            norm = self.head.objective_gradient(seen.inputs, factors, self.model).norm()
             stored = {
                 "inputs": seen.inputs,
                 "factors": factors,
@@ -162,7 +200,7 @@ class ExactFit:
                 "weights": seen.weights,
             }
             return {**stored, "gradient_norm": norm}
-        model, train = self._trunked
+        model, train = self.trunked
         self.predictions("train")  # names the first row that does not fit
         norm, n = model.objective_gradient(train).norm(), len(train)
         rows = model.theta.new_empty(n, model.vector.size)
@@ -173,8 +211,7 @@ class ExactFit:
 
     def _curvature(self, tensors: Tensors, tick: Tick) -> dict[str, Tensor]:
         if self.head is None:
-            kind = Hessian if self.method.curvature == "hessian" else GaussNewton
-            return {"curvature": kind(*self._trunked).matrix(tick)}
+            return {"curvature": self.kind(*self.trunked).matrix(tick)}
         problem = self.head.problem(tensors["inputs"], tensors["labels"], tensors.get("weights"))
         return {"curvature": problem.curvature_at(tensors["outputs"]).matrix()}
 
@@ -215,12 +252,12 @@ def needed_bytes(model: FunctionalModel, project: Project, head: Head | None) ->
     return 8.0 * (kept + 3 * p * p)
 
 
-def _check_size(model: FunctionalModel, project: Project, head: Head | None) -> None:
+def _check_size(model: FunctionalModel, project: Project, head: Head | None, name: str) -> None:
     """Raise MethodError if that does not fit into memory: names what serves the model."""
     free, needed = free_bytes(model.device), needed_bytes(model, project, head)
     if free is not None and needed > SHARE * free:
         msg = (
-            f"The exact method needs about {gigabytes(needed)} for {model.vector.size:,} parameters and "
+            f"The {name} method needs about {gigabytes(needed)} for {model.vector.size:,} parameters and "
             f"{gigabytes(free)} are free; use --method cg, or attribute fewer layers with Project(attributed=...)."
         )
         raise MethodError(msg)

@@ -6,17 +6,19 @@ training examples is one forward-mode pass over the data.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal, NamedTuple, Protocol
 
+import torch
 from torch import Tensor
 
 from influence_core.checks import check_derivatives, check_project
-from influence_core.curvature.dense import Blocks, GaussNewton, Hessian
+from influence_core.curvature.dense import Blocks, Curvature, Hessian
 from influence_core.curvature.ekfac import EKFAC
 from influence_core.curvature.factored import FactoredModel
-from influence_core.errors import MethodError
+from influence_core.curvature.retained import gauss_newton
+from influence_core.errors import CurvatureError, MethodError
 from influence_core.gradients import FunctionalModel
 from influence_core.heads import Head, find_head, is_one_layer
 from influence_core.memory import check_memory
@@ -28,13 +30,16 @@ from influence_core.placement import number
 from influence_core.predictions import Predictions, predict
 from influence_core.project import Dataset, Project, Split
 from influence_core.solvers.base import check_damping, refuse
-from influence_core.solvers.iterative import Solution, check_tolerance
+from influence_core.solvers.cg import CGSolver
+from influence_core.solvers.iterative import Solution, check_tolerance, normalised
 from influence_core.solvers.lanczos import ends
 from influence_core.solvers.preconditioner import Preconditioner
+from influence_core.target import Target
 from influence_core.trunk import with_trunk
 
 CurvatureName = Literal["gauss-newton", "hessian"]
 PreconditionerName = Literal["auto", "ekfac", "none"]
+TRIED = 3  # right-hand sides on which a preconditioner has to save steps
 
 
 class System(NamedTuple):
@@ -43,10 +48,12 @@ class System(NamedTuple):
     Attributes:
         curvature: Undamped.
         preconditioner: A matrix near its inverse, if there is one.
+        like: The trained parameters, in the precision and on the device of what is solved.
     """
 
-    curvature: GaussNewton | Hessian
+    curvature: Curvature
     preconditioner: Preconditioner | None
+    like: Tensor
 
 
 class IterativeMethod(Method, Protocol):
@@ -147,7 +154,9 @@ class IterativeFit:
         )
         if self.first is None:
             return (first, last)
-        return (first, self.first.factors_stage, last)
+        trial = Stage("preconditioner", "Trial of the preconditioner", self._trial)
+        tried = (trial,) if self.method.preconditioner == "auto" else ()
+        return (first, self.first.factors_stage, *tried, last)
 
     @cached_property
     def first(self) -> EkfacFit | None:
@@ -159,16 +168,16 @@ class IterativeFit:
 
     def system(self, tensors: Tensors) -> System:
         """What is solved, from what the stages made."""
-        if self.factored is None:
-            return System(self.curvature, None)
+        if self.factored is None or not bool(tensors.get("preconditioned", True)):
+            return System(self.curvature, None, self.model.theta)
         ekfac = EKFAC.of(self.factored, tensors, len(self.project.train))
-        return System(self.curvature, Preconditioner(ekfac, self.method.damping))
+        return System(self.curvature, Preconditioner(ekfac, self.method.damping), self.model.theta)
 
     @property
-    def curvature(self) -> GaussNewton | Hessian:
+    def curvature(self) -> Curvature:
         """Undamped."""
         blocks = Blocks(self.method.rows, PRODUCTS)
-        kind = GaussNewton if self.method.curvature == "gauss-newton" else Hessian
+        kind = gauss_newton if self.method.curvature == "gauss-newton" else Hessian
         return kind(*self.trunked, blocks)
 
     def attributor(self, tensors: Tensors) -> IterativeAttributor:
@@ -179,6 +188,23 @@ class IterativeFit:
     def fit(self) -> IterativeAttributor:
         """Run the stages in memory."""
         return self.attributor(run_stages(self.stages))
+
+    def _trial(self, tensors: Tensors, tick: Tick) -> dict[str, Tensor]:
+        """Whether the preconditioner saves steps: on the gradients of the training examples of largest loss."""
+        losses = self.predictions("train").losses
+        ids = losses.topk(min(TRIED, len(losses))).indices.tolist()
+        rows = self.model.batches(self.project.train, 1, ids)
+        gradients = [self.model.measurement_gradient(batch, Target()) for _, batch in rows]
+        columns, _ = normalised(torch.stack(gradients, dim=1))
+        plain = CGSolver(self.method.damping, self.method.tolerance)
+        curvature, preconditioner, _ = self.system(tensors)
+        assert preconditioner is not None  # noqa: S101  (it is what is tried)
+        quick = replace(plain, preconditioner=preconditioner.inverse)
+        try:
+            steps = [sum(r.steps for r in solver.solve(curvature, columns, tick).reports) for solver in (plain, quick)]
+        except CurvatureError:  # of a Hessian, which is looked at next
+            return {"preconditioned": torch.tensor(False, device="cpu")}  # noqa: FBT003
+        return {"preconditioned": torch.tensor(steps[1] < steps[0], device="cpu")}
 
     def _gradient(self, _: Tensors, __: Tick) -> dict[str, Tensor]:
         model, train = self.trunked
@@ -204,15 +230,16 @@ def _factored(method: IterativeMethod, model: FunctionalModel, project: Project)
     return factored
 
 
-def definite(curvature: GaussNewton | Hessian, damping: float, tick: Tick) -> dict[str, Tensor]:
+def definite(system: System, damping: float, tick: Tick) -> dict[str, Tensor]:
     """Largest eigenvalue; of a Hessian the lowest too, which must stay positive under the damping.
 
     Raises:
         CurvatureError: If it does not; names it and the damping that would do.
     """
+    curvature = system.curvature
     is_hessian = isinstance(curvature, Hessian)
     enough = damping / 10 if is_hessian else None
-    found = ends(curvature.matvec, curvature.model.theta, lowest=enough, tick=tick)
+    found = ends(curvature.matvec, system.like, lowest=enough, tick=tick)
     if is_hessian and found.lowest + damping <= 0:
         raise refuse(found.lowest, damping, absolute=False)
     known = {"largest": number(found.largest)}

@@ -45,8 +45,8 @@ class Lissa:
         batch: Most examples of a mini-batch.
         passes: Most passes over the data by mini-batches; a look at the residual, one a round, comes on top.
         seed: Of the mini-batches.
-        preconditioner: ``ekfac``; ``none``; or ``auto``, which takes it where every layer has factors. It shortens
-            solves, and gives every prediction a first answer at once.
+        preconditioner: ``ekfac``; ``none``; or ``auto``, which takes it where every layer has factors and a trial saves
+            steps. EK-FAC also gives every prediction a first answer at once.
         rows: Examples in memory at once.
         precision: Of all numbers.
     """
@@ -86,7 +86,7 @@ class Lissa:
 
     def spectrum(self, system: System, tick: Tick) -> dict[str, Tensor]:
         """Largest eigenvalue on all data, the lowest of a Hessian, and the recursion's scale."""
-        known = definite(system.curvature, self.damping, tick)
+        known = definite(system, self.damping, tick)
         batched = islice(batches(system.curvature.n, self.batch, self.seed), SAMPLED)
         sampled = [self._largest(system, ids) for ids in batched]
         whole = self._largest(system, None) if system.preconditioner else float(known["largest"]) + self.damping
@@ -95,18 +95,18 @@ class Lissa:
 
     def _largest(self, system: System, ids: list[int] | None) -> float:
         """Largest eigenvalue of the damped curvature of some rows, preconditioned if it is."""
-        curvature, preconditioner = system
+        curvature, preconditioner, _ = system
 
         def product(vector: Tensor) -> Tensor:
             if preconditioner is None:
                 return curvature.matvec(vector, ids) + self.damping * vector
             return preconditioner.congruent(curvature, self.damping, vector, ids)
 
-        return ends(product, curvature.model.theta, lowest=None).largest
+        return ends(product, system.like, lowest=None).largest
 
     def solve(self, system: System, columns: Tensor, spectrum: Tensors, tick: Tick) -> Solution:
         """LiSSA, and conjugate gradients from its estimate where that is asked for and needed."""
-        curvature, preconditioner = system
+        curvature, preconditioner, _ = system
         solver = LissaSolver(self.damping, self.tolerance, self.batch, self.passes, self.seed, float(spectrum["scale"]))
         conjugate = CGSolver(self.damping, self.tolerance)
         if preconditioner is not None:

@@ -10,19 +10,28 @@ from influence_core.methods.attributor import BLOCK, ExactAttributor
 from influence_core.methods.base import Attributor, Fit, Tick
 from influence_core.methods.baseline import ROWS, BaselineAttributor
 from influence_core.methods.directions import gradient_norms
+from influence_core.methods.ekfac_attributor import EkfacAttributor
 from influence_core.methods.iterative import IterativeFit
+from influence_core.methods.iterative_attributor import IterativeAttributor
+from influence_core.methods.newton_attributor import NewtonAttributor
 
 
 def norms(fit: Fit, attributor: Attributor, tick: Tick) -> dict[str, Tensor]:
     """``gradient_norms`` and, where the method solves for every example, ``step_norms``, float64, shape ``(n,)``.
 
-    Empty of a baseline, whose numbers are no effects, and of a model that does not give every example's gradient by
-    itself.
+    In a subspace they are lengths of the coordinates there. Empty of a baseline, whose numbers are no effects, and of
+    a model that does not give every example's gradient by itself.
     """
     if isinstance(attributor, BaselineAttributor):
         return {}
+    if isinstance(attributor, NewtonAttributor):
+        attributor = attributor.first_order
     if isinstance(attributor, ExactAttributor):
         return _of_rows(attributor, tick)
+    if isinstance(attributor, EkfacAttributor):
+        return attributor.norms()
+    if isinstance(attributor, IterativeAttributor) and attributor.first is not None:
+        return {"gradient_norms": attributor.first.norms()["gradient_norms"]}  # its steps are not those of the solver
     model, train = fit.trunked if isinstance(fit, IterativeFit) else (fit.model, fit.project.train)
     try:
         return {"gradient_norms": gradient_norms(model, train, ROWS, tick)}

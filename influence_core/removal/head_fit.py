@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from influence_core.curvature.linear_head import LinearHead, contrasts
 from influence_core.errors import CurvatureError
 from influence_core.placement import normal, number, seeded
+from influence_core.removal.objective import downhill
 from influence_core.task import (
     Batch,
     ClassificationTask,
@@ -27,7 +28,6 @@ from influence_core.task import (
 
 TOLERANCE = 1e-11  # of the gradient's norm, per square root of the coefficients' number times the inputs' scale
 MAX_STEPS = 100
-SMALLEST_STEP = 1e-6
 BINARY = 2
 SEVERAL = 8  # rows, of as many classes, on which a loss is looked at
 BLOCK = 4096  # rows whose loss curvature is taken at once
@@ -97,7 +97,8 @@ class HeadProblem:
         """A typical size of the gradient's norm, against which it is judged to be zero."""
         k, d = self.basis.shape[1], self.inputs.shape[1]
         at_zero = self.residuals(self.inputs.new_zeros(len(self.inputs), len(self.basis)))
-        return float(self.inputs.square().mean().sqrt() * (k * d) ** 0.5 * (at_zero.abs().mean() / 2).clamp_min(1.0))
+        typical = torch.linalg.vector_norm(self.inputs) / self.inputs.numel() ** 0.5  # without a copy of the inputs
+        return float(typical * (k * d) ** 0.5 * (at_zero.abs().mean() / 2).clamp_min(1.0))
 
     @property
     def _batch(self) -> Batch:
@@ -147,12 +148,7 @@ def _descend(
         if gradient.norm() <= enough and gradient.norm() >= last / 2:  # also where both are exactly zero
             return coefficients
         last = gradient.norm()
-        direction = step(gradient, coefficients)
-        before, size = problem.objective(coefficients, weights), 1.0
-        slack = 1e-12 * before.abs() + 1e-300
-        while problem.objective(coefficients - size * direction, weights) > before + slack and size > SMALLEST_STEP:
-            size /= 2
-        coefficients = coefficients - size * direction
+        coefficients = downhill(problem, weights, coefficients, step(gradient, coefficients))
     msg = (
         f"The refit stopped at a gradient norm of {float(gradient.norm()):.1e} after {MAX_STEPS} steps; "
         "use a larger weight decay or scale the inputs."

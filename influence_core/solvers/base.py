@@ -61,7 +61,7 @@ def refuse(lowest: float, damping: float, *, absolute: bool = True) -> Curvature
     else:
         problem = f"is {lowest:.3g}, so damping {damping:g} leaves it indefinite"
     ways = ", the Gauss-Newton curvature, or |H|" if absolute else ", or the Gauss-Newton curvature"
-    msg = f"The curvature's lowest eigenvalue {problem}; use damping of at least {_enough(lowest):.1g}{ways}."
+    msg = f"The curvature's lowest eigenvalue {problem}; use damping of at least {enough(lowest):.1g}{ways}."
     return CurvatureError(msg)
 
 
@@ -70,13 +70,13 @@ def refuse_direction(value: float, damping: float, *, is_hessian: bool) -> Curva
     other = ", or the Gauss-Newton curvature" if is_hessian else ", or precision='float64' if this is rounding"
     msg = (
         f"Conjugate gradients met a direction of curvature {value:.3g}, so damping {damping:g} leaves it indefinite; "
-        f"use damping of at least {_enough(value):.1g}{other}."
+        f"use damping of at least {enough(value):.1g}{other}."
     )
     return CurvatureError(msg)
 
 
-def _enough(lowest: float) -> float:
-    """Twice the size of the lowest eigenvalue rounded up to one digit, so that the printed damping really does."""
+def enough(lowest: float) -> float:
+    """Damping for such a lowest eigenvalue: twice its size, rounded up to one digit so that what is printed will do."""
     size = max(2 * abs(lowest), 1e-6)
     digit = 10.0 ** math.floor(math.log10(size))
     return math.ceil(size / digit) * digit

@@ -16,17 +16,22 @@ import torch
 
 from influence_core.errors import CurvatureError, DamagedWorkspaceError, ProjectError, UnwritableWorkspaceError
 from influence_core.evaluation.agreement import Check, agreement
+from influence_core.evaluation.first_order import first_order_gap
 from influence_core.gradients import FunctionalModel
 from influence_core.heads import Head, find_head
 from influence_core.methods import Fit, Method, auto
 from influence_core.methods.attributor import ExactAttributor
 from influence_core.methods.base import Attributor, RowStage, Stage, Tensors, Tick
 from influence_core.methods.exact import LARGEST
+from influence_core.methods.newton import newton_beside
+from influence_core.methods.newton_attributor import NewtonAttributor
 from influence_core.methods.norms import norms
 from influence_core.placement import at_hand
 from influence_core.project import Project
 from influence_core.report import FitReport, largest_residual
+from influence_core.rows import KroneckerRows
 from influence_core.solvers.damping import AUTO
+from influence_core.solvers.inverse import InverseFactor
 from influence_core.store.describe import describe, fingerprint, solve_order, view_of
 from influence_core.store.examples import is_named_alike, write_examples
 from influence_core.store.files import drop_damaged, explained, write_sums
@@ -34,7 +39,7 @@ from influence_core.store.manifest import Manifest, ReportRecord, RunRecord, rea
 from influence_core.store.progress import Report, Ticker, within
 from influence_core.store.refit_check import MEASURED, REMOVED, RefitCheck
 from influence_core.store.row_store import in_double, stored_rows
-from influence_core.store.shards import Kind, Shard, shards_of
+from influence_core.store.shards import Kind, Shard, are_many, lean, shards_of
 from influence_core.store.solved_rows import solved_rows
 from influence_core.store.tensors import read_tensors, write_tensors
 from influence_core.store.workspace import Workspace
@@ -157,6 +162,7 @@ class _Builder:
             everyone._scores(folder, attributor.first, order, "first")
         solved = self._scores(folder, attributor, order)
         self._self_influence(folder, attributor)
+        self._first_order_gap(folder, tensors, attributor, order[:solved])
         self._norms(folder, attributor)
         check = self._check(folder, tensors, attributor, order[:solved])
         self._compare(folder, manifest)
@@ -168,7 +174,7 @@ class _Builder:
         if isinstance(stage, Stage):
             path = folder / f"{stage.name}.safetensors"
             made = self._unit(path, stage.title, stage.compute, earlier)
-            return made if stage.in_double else at_hand(read_tensors(path), self.fit.model.theta)
+            return in_double(made) if stage.in_double else made
         with Ticker(stage.title, self.progress) as tick:
             return stored_rows(folder, stage, earlier, tick)
 
@@ -195,9 +201,16 @@ class _Builder:
             for start in range(done, wanted, attributor.shard):
                 stop = min(start + attributor.shard, wanted)
                 inner = within(tick, start - done, stop - start, wanted - done)
-                kept = attributor.kept(order[start:stop], self.target, inner)
+                kept = self._kept(attributor, order[start:stop], inner)
                 write_tensors(Shard.at(folder, start, stop, kind).path, kept)
         return max(done, wanted)
+
+    def _kept(self, attributor: Attributor, test_ids: list[int], tick: Tick) -> dict[str, torch.Tensor]:
+        """What a shard keeps of some test predictions: no scores where they would be large and are quick to compute."""
+        pairs = len(self.fit.project.train) * len(self.fit.project.test)
+        if are_many(pairs) and isinstance(attributor, ExactAttributor) and isinstance(attributor.rows, KroneckerRows):
+            return attributor.tests.read(test_ids).tensors()
+        return lean(attributor.kept(test_ids, self.target, tick), pairs=pairs)
 
     def _self_influence(self, folder: Path, attributor: Attributor) -> None:
         path = folder / "self-influence.safetensors"
@@ -207,6 +220,16 @@ class _Builder:
             values = attributor.self_influence()
             if values is not None:
                 write_tensors(path, {"self_influence": values})
+
+    def _first_order_gap(self, folder: Path, tensors: Tensors, attributor: Attributor, ids: list[int]) -> None:
+        """How far first order is from the Newton step for each training example, where both are at hand."""
+        path = folder / "newton-gap.safetensors"
+        if path.is_file():
+            return
+        with Ticker("First order against Newton", self.progress):
+            newton = attributor if isinstance(attributor, NewtonAttributor) else newton_beside(self.fit, tensors)
+            if newton is not None:
+                write_tensors(path, first_order_gap(newton, ids, self.target).tensors())
 
     def _norms(self, folder: Path, attributor: Attributor) -> None:
         """What second rankings divide by."""
@@ -230,9 +253,11 @@ class _Builder:
             measured, predicted = _stored(folder, measured)
         if len(measured) * REMOVED < 3:  # noqa: PLR2004  (fewer pairs cannot be compared)
             return None
-        check = RefitCheck(self.fit.project, *self._in_float64(), measured, predicted, self.target)
+        factor = attributor.factor if isinstance(attributor, ExactAttributor) else None
+        solve = factor.solve if isinstance(factor, InverseFactor) and not factor.damping else None
+        check = RefitCheck(self.fit.project, *self._in_float64(), measured, predicted, self.target, solve)
         try:
-            pairs = self._unit(folder / "check.safetensors", "Check by refitting", check.compute, tensors)
+            pairs = in_double(self._unit(folder / "check.safetensors", "Check by refitting", check.compute, tensors))
         except CurvatureError:
             return None  # no single optimum to refit to: the scores stay "not checked"
         return agreement(pairs["predicted"], pairs["refitted"]) if pairs["predicted"].numel() > 2 else None  # noqa: PLR2004
@@ -288,14 +313,14 @@ class _Builder:
         return self._read(path)
 
     def _read(self, path: Path) -> dict[str, torch.Tensor]:
-        return at_hand(in_double(read_tensors(path)), self.fit.model.theta)
+        return at_hand(read_tensors(path), self.fit.model.theta)
 
 
 def _stored(folder: Path, ids: list[int]) -> tuple[list[int], torch.Tensor]:
     """Those of the first test ids whose stored scores are an answer, and these scores in float64."""
     rows = [row for shard in shards_of(folder) for row in solved_rows(shard)][: len(ids)]
     kept = [(test_id, row) for test_id, row in zip(ids, rows, strict=True) if row.converged]
-    scores = [row.tensors["scores"][row.row].double() for _, row in kept]
+    scores = [row.scores.double() for _, row in kept]
     return [test_id for test_id, _ in kept], torch.stack(scores) if scores else torch.empty(0, 0, device="cpu")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -31,6 +31,7 @@ class RefitCheck:
         ids: Test predictions that are measured.
         predicted: Their scores by the method, shape ``(measured, n_train)``.
         target: What is measured.
+        solve: Applies the undamped inverse curvature to a column, if that is at hand; a factor is made otherwise.
     """
 
     project: Project
@@ -39,6 +40,7 @@ class RefitCheck:
     ids: Sequence[int]
     predicted: Tensor
     target: Target
+    solve: Callable[[Tensor], Tensor] | None = None
 
     def compute(self, train: Tensors, tick: Tick) -> dict[str, torch.Tensor]:
         """``predicted`` and ``refitted``, shape ``(removed, measured)``, and the ids of ``removed``.
@@ -58,9 +60,6 @@ class RefitCheck:
             problem = self.head.problem(seen.inputs, seen.labels, seen.weights)
         coefficients = problem.coefficients(self.head.layer)
         tests = Measured(self.head.rows(self.model, self.project, self.ids), self.project.task, self.target)
-        refitted = refitted_scores(problem, coefficients, tests, removed, tick)
-        return {
-            "predicted": self.predicted[:, removed].mT,
-            "refitted": refitted,
-            "removed": torch.tensor(removed, device="cpu"),
-        }
+        refitted = refitted_scores(problem, coefficients, tests, removed, solve=self.solve, tick=tick)
+        kept = {"predicted": self.predicted[:, removed].mT, "refitted": refitted}
+        return {**kept, "removed": torch.tensor(removed, device="cpu")}

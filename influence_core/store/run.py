@@ -17,11 +17,12 @@ from torch import Tensor
 from influence_core.combination import Combination, CombinedScores, weighted
 from influence_core.errors import MethodError, NotSolvedError, TargetError, UnknownNameError
 from influence_core.evaluation.agreement import Check
-from influence_core.methods import BASELINES, METHODS
+from influence_core.evaluation.first_order import FirstOrderGap
+from influence_core.methods import BASELINES, METHODS, Newton
 from influence_core.rankings import Norms, Rank
 from influence_core.readings import Reading
 from influence_core.report import FitReport
-from influence_core.rows import OutputRows
+from influence_core.rows import DenseRows, OutputRows
 from influence_core.scores import InfluenceScores, Words, unit, words
 from influence_core.solvers.base import check_damping
 from influence_core.solvers.damping import AUTO
@@ -34,6 +35,7 @@ from influence_core.store.second_rankings import check_rank, kept_norms
 from influence_core.store.solved_rows import SolvedRow, SolvedRows
 from influence_core.store.stored_exact import StoredExact
 from influence_core.store.tensors import read_checked
+from influence_core.strongest import Strongest, strongest
 from influence_core.target import Target
 from influence_core.task import ClassificationTask, MultiLabelTask, RegressionTask, Task
 
@@ -158,7 +160,12 @@ class Run:
 
     def solve_for(self, target: Target) -> Target:
         """What has to be solved to answer a target: where the stored one answers every other, that one."""
-        return self.target if self.is_direct or self._is_for_any_target else target
+        return self.target if self.answers_any_target or self._is_for_any_target else target
+
+    @property
+    def answers_any_target(self) -> bool:
+        """Whether a solved prediction answers every target here and now: of a direct run, and of Newton on a head."""
+        return self.is_direct or (self.method == Newton.name and self.is_linear_head)
 
     def scores(self, test_id: int, target: Target | None = None, damping: float | None = None) -> InfluenceScores:
         """Scores of one test prediction against every training example.
@@ -180,13 +187,15 @@ class Run:
         self._check_test(test_id)
         if is_own:
             known = self._rows.find(test_id, self.target if self._is_for_any_target else target)
-            if known is not None:
+            if known is not None and known.has_scores:
                 return self._from_file(test_id, target, known)
-            first = self._rows.first(test_id) if target == self.target else None
+            first = self.first(test_id) if target == self.target else None
             if first is not None:
-                return replace(self._from_file(test_id, target, first), method=FIRST, residual=nan, is_first=True)
-        if not self.is_direct:
-            raise self._not_solved(test_id, target) if is_own else self._other_damping()
+                return first
+        elif not self.is_direct:
+            raise self._other_damping()
+        if not self.answers_any_target:
+            raise self._not_solved(test_id, target)
         if self._rows.find(test_id, self.target) is None:
             raise self._not_solved(test_id, target)
         if self.manifest.kind == "custom":
@@ -202,9 +211,26 @@ class Run:
         Raises:
             InfluenceError: As ``scores`` does, of the first term that has no answer.
         """
-        terms = combination.terms
-        parts = [(torch.tensor([t.weight], dtype=torch.float64), self.scores(t.test_id, t.target)) for t in terms]
-        return weighted(combination, parts)
+        singly = [Combination((term,)).groups[term.target][1] for term in combination.terms]
+        found = [self.scores(term.test_id, term.target) for term in combination.terms]
+        return weighted(combination, zip(singly, found, strict=True))
+
+    def first(self, test_id: int) -> InfluenceScores | None:
+        """The answer at once to a prediction, for the stored measurement, also if a solve has replaced it by now.
+
+        Raises:
+            UnknownNameError: If there is no such test example.
+        """
+        self._check_test(test_id)
+        known = self._rows.first(test_id)
+        if known is None:
+            return None
+        return replace(self._from_file(test_id, self.target, known), method=FIRST, residual=nan, is_first=True)
+
+    def is_first(self, test_id: int, target: Target | None = None) -> bool:
+        """Whether ``scores`` of a prediction are an answer at once that waits for its solve; nothing is computed."""
+        asked = target or self.target
+        return self.has_first and asked == self.target and self._rows.find(test_id, asked) is None
 
     def rows(self, start: int, stop: int, rank: Rank = "effect") -> np.ndarray:
         """Scores of test ids ``start`` to ``stop``, shape ``(stop - start, n_train)``; NaN where there is no answer.
@@ -216,11 +242,34 @@ class Run:
         """
         check_rank(self, rank)
         block = np.full((stop - start, self.n_train), np.nan, dtype=np.float32)
+        computed = []
         for test_id in range(start, stop):
             known = self._rows.find(test_id, self.target)
-            if known is not None and self._from_file(test_id, self.target, known).converged:
-                block[test_id - start] = self.norms.by(rank, known.tensors["scores"][known.row]).numpy()
+            if known is not None and not known.has_scores:
+                computed.append(test_id)
+            elif known is not None and self._from_file(test_id, self.target, known).converged:
+                block[test_id - start] = self.norms.by(rank, known.scores).numpy()
+        if computed:
+            scores = self._exact.block(computed, self.target)
+            block[np.array(computed) - start] = torch.stack([self.norms.by(rank, row) for row in scores]).numpy()
         return block
+
+    def strongest(self, test_id: int, k: int, target: Target | None = None) -> Strongest:
+        """The ``k`` most positive and ``k`` most negative scores of one prediction, and the histogram of all.
+
+        Of a direct run on many rows that is quicker than all its ``scores``.
+
+        Raises:
+            MethodError: If the solve did not reach an answer.
+            InfluenceError: As ``scores`` does.
+        """
+        target, k = target or self.target, min(k, self.n_train)
+        known = self._rows.find(test_id, target)
+        if known is None or known.has_scores:
+            found = self.scores(test_id, target)
+            found.check_converged(test_id)
+            return strongest(DenseRows(found.values.mT), torch.ones(1, 1, device="cpu"), k)[0]
+        return self._exact.strongest(test_id, target, k)
 
     def words(self, test_id: int, target: Target) -> Words:
         """What the sign of a score of this prediction is called, on every screen and in every file."""
@@ -285,7 +334,10 @@ class Run:
         if not 0 <= train_id < self.n_train:
             msg = f"There is no training example {train_id}; ids run from 0 to {self.n_train - 1}."
             raise UnknownNameError(msg)
-        return self.solved, self._rows.column(train_id)
+        if self._rows.have_scores:
+            return self.solved, self._rows.column(train_id)
+        computed = self._exact.influenced(train_id, self._rows.outputs(), self.target)
+        return self.solved, self._rows.of_converged(computed)
 
     def self_influence(self) -> np.ndarray | None:
         """Self-influence of every training example by ``self_influence_by``, shape ``(n_train,)``; None if unknown."""
@@ -295,11 +347,16 @@ class Run:
         values: np.ndarray = read_checked(path)["self_influence"].numpy()
         return values
 
+    @cached_property
+    def first_order_gap(self) -> FirstOrderGap | None:
+        """How far first order is from the Newton step for each training example; None where that is not stored."""
+        path = self.folder / "newton-gap.safetensors"
+        return FirstOrderGap.read(read_checked(path)) if path.is_file() else None
+
     @property
     def self_influence_by(self) -> str:
         """Name of the method that self-influence is by: a solve for every training example would take too long."""
-        kind = METHODS.get(self.method)
-        return FIRST if kind is not None and kind.is_one_by_one else self.method
+        return FIRST if self.has_first else self.method
 
     def read(self, test_ids: Sequence[int]) -> OutputRows:
         """What is stored of some test predictions."""
@@ -368,7 +425,7 @@ class Run:
     def _from_file(self, test_id: int, target: Target, known: SolvedRow) -> InfluenceScores:
         solve = known.solve
         return InfluenceScores(
-            values=known.tensors["scores"][known.row][None].clone(),
+            values=known.scores[None],
             test_ids=(test_id,),
             target=target,
             unit=self.unit(target),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,6 +13,7 @@ from torch import Tensor
 
 from influence_core.errors import DamagedWorkspaceError
 from influence_core.report import SolveReport, from_tensors
+from influence_core.rows import OutputRows
 from influence_core.store.answers import Answers
 from influence_core.store.shards import Shard, shards_of
 from influence_core.store.tensors import read_checked, read_tensors
@@ -32,6 +33,19 @@ class SolvedRow:
     row: int
 
     @property
+    def has_scores(self) -> bool:
+        """Whether its scores are stored; else they are computed from the rows of the run."""
+        return "scores" in self.tensors
+
+    @property
+    def scores(self) -> Tensor:
+        """Against every training example, float32, shape ``(n_train,)``; the strongest unrounded in any case."""
+        row = self.tensors["scores"][self.row].float().clone()
+        if "strongest" in self.tensors:
+            row[self.tensors["strongest_ids"][self.row].long()] = self.tensors["strongest"][self.row]
+        return row
+
+    @property
     def solve(self) -> SolveReport | None:
         """How it was solved, by an iterative method."""
         if "legs" not in self.tensors:
@@ -42,6 +56,22 @@ class SolvedRow:
     def converged(self) -> bool:
         """Whether its scores are an answer."""
         return self.solve is None or self.solve.converged
+
+
+def output_rows(tensors: Mapping[str, Tensor]) -> OutputRows:
+    """What a file keeps of its test predictions."""
+    return OutputRows(
+        **{name: tensors[name] for name in ("outputs", "labels", "jacobian", "basis", "gram") if name in tensors}
+    )
+
+
+def _column(tensors: Mapping[str, Tensor], train_id: int) -> Tensor:
+    """One training example's scores in one file, float32."""
+    column = tensors["scores"][:, train_id].float().clone()
+    if "strongest" in tensors:
+        row, place = (tensors["strongest_ids"] == train_id).nonzero(as_tuple=True)
+        column[row] = tensors["strongest"][row, place]
+    return column
 
 
 def solved_rows(shard: Shard) -> list[SolvedRow]:
@@ -92,6 +122,11 @@ class SolvedRows:
         shard = next(s for s in self._shards if s.start <= place < s.stop)
         return SolvedRow(self._file(shard.path), place - shard.start)
 
+    @property
+    def have_scores(self) -> bool:
+        """Whether scores are stored at all; else they are computed from the rows of the run."""
+        return all("scores" in self._file(shard.path) for shard in self._shards[:1])
+
     def first(self, test_id: int) -> SolvedRow | None:
         """The answer at once to one prediction, for the stored measurement; None if the method gives none."""
         place = self._order.get(test_id)
@@ -104,10 +139,18 @@ class SolvedRows:
         return bool(self._firsts)
 
     def column(self, train_id: int) -> np.ndarray:
-        """One training example's score for each of ``ids``, float64."""
-        parts = [self._file(shard.path)["scores"][:, train_id] for shard in self._shards]
-        kept: np.ndarray = torch.cat(parts)[: self.stored].double().numpy()[self._converged]
+        """One training example's stored score for each of ``ids``, float64."""
+        return self.of_converged(torch.cat([_column(self._file(shard.path), train_id) for shard in self._shards]))
+
+    def of_converged(self, values: Tensor) -> np.ndarray:
+        """Of values for each stored test prediction those for ``ids``, float64."""
+        kept: np.ndarray = values[: self.stored].double().numpy()[self._converged]
         return kept
+
+    def outputs(self) -> Iterator[OutputRows]:
+        """What is kept of the test predictions of a direct run, a shard at a time."""
+        for shard in self._shards:
+            yield output_rows(self._file(shard.path))
 
     @cached_property
     def _places(self) -> dict[int, int]:

@@ -10,10 +10,11 @@ from influence_core.task.base import (
     WeightDecay,
     decay_of,
     inputs_and_labels,
-    loss_curvature,
+    relabelled,
     row_weights,
 )
 from influence_core.task.classification import ClassificationTask, Link
+from influence_core.task.curvature import loss_curvature
 from influence_core.task.multilabel import MultiLabelTask
 from influence_core.task.regression import RegressionTask
 
@@ -28,5 +29,6 @@ __all__ = [
     "decay_of",
     "inputs_and_labels",
     "loss_curvature",
+    "relabelled",
     "row_weights",
 ]

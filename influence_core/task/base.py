@@ -8,8 +8,6 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from torch import Tensor
-from torch.func import hessian, vmap
-from torch.utils._pytree import tree_map
 
 from influence_core.errors import ProjectError
 from influence_core.target import Kind, Target
@@ -29,6 +27,13 @@ def inputs_and_labels(batch: Batch) -> tuple[Any, Tensor]:
         return {name: value for name, value in batch.items() if name not in NOT_INPUTS}, batch["labels"]
     inputs, labels = batch[:2]
     return inputs, labels
+
+
+def relabelled(batch: Batch, labels: Tensor) -> Batch:
+    """The batch with other labels."""
+    if isinstance(batch, Mapping):
+        return {**batch, "labels": labels}
+    return (batch[0], labels, *batch[2:])
 
 
 def row_weights(batch: Batch) -> Tensor | None:
@@ -124,13 +129,3 @@ def decay_of(name: str, weight_decay: WeightDecay, *, penalise_intercept: bool) 
     if not isinstance(weight_decay, Mapping):
         return weight_decay
     return next((decay for pattern, decay in weight_decay.items() if fnmatchcase(name, pattern)), 0.0)
-
-
-def loss_curvature(task: Task, outputs: Tensor, batch: Batch) -> Tensor:
-    """Second derivative of each training loss by its outputs, shape ``(batch, c, c)`` for ``c`` outputs a row."""
-
-    def one(output: Tensor, example: Batch) -> Tensor:
-        alone = tree_map(lambda leaf: leaf.unsqueeze(0), example)
-        return hessian(lambda flat: task.losses(flat.view(1, *output.shape), alone)[0])(output.reshape(-1))  # type: ignore[no-any-return]
-
-    return vmap(one)(outputs, batch)

@@ -11,6 +11,7 @@ from tests.benchmarks.figures import Run, measure, say
 
 NAMES = {
     "refit_digits": "digits: scores against a closed form and against 200 refits",
+    "newton_digits": "digits: Newton steps against refits without each row, and groups removed against refits",
     "refit_sklearn": "estimators of scikit-learn: gradient before and after the polish, scores against its own refits",
     "hessian_mlp": "exact Hessian of a 2,410-parameter network on 1,437 rows",
     "hessian_blocks": "the same Hessian by block size, with its peak memory",
@@ -20,6 +21,10 @@ NAMES = {
     "logra_mlp": "LoGra by rank, and EK-FAC, on a network of 101,770 parameters against a converged solve",
     "product_blocks": "Gauss-Newton products of that network by block size",
     "captum_digits": "all digits scores against captum's NaiveInfluenceFunction",
+    "kronfluence_mlp": "EK-FAC on 101,770 parameters against kronfluence: factors, self-influence, one query",
+    "captum_arnoldi": "one query on a network of 101,770 parameters against captum's ArnoldiInfluenceFunction",
+    "fashion_head": "a softmax head on 60,000 pictures: build, memory, queries; fetches the pictures with apt-get",
+    "row_store": "a store of 1,000,000 x 256 bfloat16 against the machine's read bandwidth; takes 1.5 GB of disk",
     "demo_start": "seconds until `influence demo` shows its first page",
     "clicks": "click to painted on the Explain page, and memory over 300 clicks",
     "solving_clicks": "click to painted and click to progress on mnist-cnn; builds it first, which takes minutes",

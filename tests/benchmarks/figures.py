@@ -14,7 +14,9 @@ from pathlib import Path
 
 import torch
 
-Run = Callable[[], "list[Figure]"]
+from tests.benchmarks.races import Race, race_table
+
+Run = Callable[[], "list[Figure | Race]"]
 
 
 @dataclass(frozen=True)
@@ -83,13 +85,20 @@ def measure(benchmarks: dict[str, Run], out: Path | None = None) -> int:
     """Run benchmarks, print their tables, write them to ``out``; 1 if a bound is not met."""
     say(", ".join(f"{name} {value}" for name, value in machine().items()) + "\n")
     results: dict[str, list[Figure]] = {}
+    races: list[Race] = []
     for name, run in benchmarks.items():
-        results[name] = run()
-        say(table(name, results[name]))
+        measured = run()
+        races += [one for one in measured if isinstance(one, Race)]
+        results[name] = [one for one in measured if isinstance(one, Figure)]
+        if results[name]:
+            say(table(name, results[name]))
+    if races:
+        say(race_table(races))
     if out is not None:
         kept = {name: [asdict(f) | {"met": f.met} for f in figures] for name, figures in results.items()}
-        out.write_text(json.dumps({"machine": machine(), "benchmarks": kept}, indent=1) + "\n", encoding="utf-8")
-    return int(any(f.met is False for figures in results.values() for f in figures))
+        found = {"machine": machine(), "races": [race.row() for race in races], "benchmarks": kept}
+        out.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    return int(any(one.met is False for one in (*races, *(f for figures in results.values() for f in figures))))
 
 
 def command(name: str, run: Run) -> None:

@@ -239,6 +239,29 @@ def test_another_target_has_its_own_words(visit: Visit, workspaces: dict[str, Wo
     seen.expect_text(f"supports {label}")
 
 
+def test_another_ranking_orders_the_cards_and_is_in_the_link(visit: Visit, workspaces: dict[str, Workspace]) -> None:
+    """Cards and table follow, the address keeps it through a reload, and Back undoes it."""
+    seen, run = visit(), workspaces["digits"].run()
+    seen.open("/", workspace="digits", test=7)
+    plain = seen.cards("positive")
+    seen.page.get_by_role("radio", name="relative").or_(seen.button("relative")).first.click()
+    seen.settle()
+    expected = run.frame(7, rank="relative")["train_id"].head(6).tolist()
+    seen.wait_until(lambda: seen.cards("positive") == expected)
+    assert seen.cards("positive") == expected != plain
+    assert "rank=relative" in seen.page.url
+    seen.expect_text("By the score over the root of the example")
+    seen.page.reload()
+    seen.settle()
+    seen.wait_until(lambda: seen.cards("positive") == expected)
+    assert seen.cards("positive") == expected
+    seen.page.go_back()
+    seen.settle()
+    seen.wait_until(lambda: seen.cards("positive") == plain)
+    assert seen.cards("positive") == plain
+    assert "rank=" not in seen.page.url
+
+
 def test_the_picture_for_the_readme(visit: Visit, tmp_path: Path) -> None:
     """Always taken; kept where INFLUENCE_SCREENSHOT names a path."""
     seen = visit(height=960)

@@ -354,6 +354,19 @@ def test_scores_in_blocks_are_those_of_the_run(digits: Path, tmp_path: Path) -> 
         assert np.array_equal(scores[test], run.scores(test).values[0].numpy())
 
 
+def test_newton_is_built_and_explained_from_the_command_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "w"
+    assert main(["build", str(project_file(tmp_path)), "--out", str(out), "--method", "newton"]) == 0
+    assert "14 of 14 test predictions are solved" in capsys.readouterr().err
+    answer = json.loads(asked(capsys, str(out), "--test", "3", "--target", "predicted", "--format", "json"))
+    assert answer["method"] == "newton"
+    table = asked(capsys, str(out), "--test", "3")
+    assert "first order" in table
+    assert re.search(r"\d % too (small|large)", table)
+
+
 def test_methods(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["methods", "--format", "json"]) == 0
     listed = json.loads(capsys.readouterr().out)

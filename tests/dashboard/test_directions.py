@@ -39,7 +39,7 @@ def filtered(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
 
 
 def asked(workspace: Workspace, test_id: int, target: Target = Target()) -> influence.Explanation:  # noqa: B008  (frozen)
-    return influence.explain(workspace, workspace.run(), test_id, target)
+    return influence.explain(workspace.run(), test_id, target)
 
 
 def test_the_strip_says_what_is_kept_and_what_is_outside_of_this_prediction(few: Workspace) -> None:

@@ -158,6 +158,30 @@ def test_what_a_session_no_longer_looks_at_is_stopped_when_it_asks_for_the_next(
     assert jobs.state(asked(1), "ann") is None  # it starts by itself when it is looked at again
 
 
+def test_in_the_background_what_runs_may_end_and_only_the_newest_comes_next(slow: Slow) -> None:
+    jobs, second, third = Jobs(), Slow(), Slow()
+    third.go.set()
+    jobs.start(asked(1), slow, "ann", stop_running=False)
+    slow.begun.wait(SOON)
+    jobs.start(asked(2), second, "ann", stop_running=False)
+    jobs.start(asked(3), third, "ann", stop_running=False)
+    assert jobs.state(asked(2), "ann") is None
+    slow.go.set()
+    until(lambda: third.ended == ["done"])
+    assert (slow.ended, second.times) == (["done"], 0)
+
+
+def test_what_has_not_begun_can_be_cancelled_and_only_for_oneself() -> None:
+    jobs, work = Jobs(), Slow()
+    work.go.set()
+    jobs.cancel(asked(1), "ann")
+    assert jobs.state(asked(1), "ann") == State("cancelled")
+    assert jobs.state(asked(1), "bob") is None
+    jobs.start(asked(1), work, "bob")
+    until(lambda: work.ended == ["done"])
+    assert jobs.state(asked(1), "ann") is not None
+
+
 def test_two_sessions_want_the_same(slow: Slow) -> None:
     jobs = Jobs()
     jobs.start(asked(1), slow, "ann")

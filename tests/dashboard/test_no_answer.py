@@ -23,9 +23,9 @@ def without_answers(tmp_path: Path) -> Workspace:
     return build(samples.sample("mlp"), tmp_path / "w", HOPELESS, test_limit=2)
 
 
-def test_the_list_tells_what_failed_from_what_is_to_do(without_answers: Workspace) -> None:
+def test_the_list_tells_what_failed_from_what_has_a_first_answer(without_answers: Workspace) -> None:
     run = without_answers.run()
-    assert solving.marks(run, run.record.order[:3], can_solve=True) == ["failed", "failed", "to do"]
+    assert solving.marks(run, run.record.order[:3], can_solve=True) == ["failed", "failed", "first"]
 
 
 def test_it_opens_on_the_first_that_was_tried(without_answers: Workspace) -> None:
@@ -35,7 +35,7 @@ def test_it_opens_on_the_first_that_was_tried(without_answers: Workspace) -> Non
 
 def test_the_command_is_one_that_helps(without_answers: Workspace, tmp_path: Path) -> None:
     command = runs.closer(without_answers, without_answers.run())
-    assert command == f"influence build PROJECT --out {without_answers.path} --method auto"
+    assert command == f"influence build PROJECT --out {without_answers.path} --method cg"
     few_steps = ConjugateGradients(damping=1e-3, tolerance=1e-5, steps=1)
     second = build(samples.sample("mlp"), tmp_path / "w", few_steps, test_limit=2)
     assert runs.closer(second, second.run()).endswith("--method cg --damping 0.01")
@@ -48,7 +48,7 @@ def test_the_pages_say_so(without_answers: Workspace, monkeypatch: pytest.Monkey
     said = "\n".join(element.value for element in [*app.markdown, *app.caption]).replace("\\", "")
     assert "No ranking is shown, because the solve did not reach an answer." in said
     assert said.count("ran out of steps") == 1
-    assert app.code[0].value.endswith("--method auto")
+    assert app.code[0].value.endswith("--method cg")
     assert "failed" in app.dataframe[0].value["Scores"].tolist()
 
 

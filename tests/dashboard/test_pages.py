@@ -163,6 +163,25 @@ def test_more_cards_on_a_page(app: AppTest) -> None:
     assert len(component(app, "deck-negative")["cards"]) == 24
 
 
+def test_a_training_example_says_how_far_first_order_is_off(app: AppTest, digits: Workspace) -> None:
+    """On its card where that is much, and in its closer look."""
+    gap = digits.run().first_order_gap
+    assert gap is not None
+    app.query_params["test"] = "327"
+    app.run()
+    said = {
+        card["id"]: card["flag"]
+        for side in ("positive", "negative")
+        for card in component(app, f"deck-{side}")["cards"]
+    }
+    far = {i for i in said if float(gap.relative[i]) >= 0.25}
+    assert far
+    assert {i for i in said if re.search(r"scores about \d+ % too small", said[i])} == far
+    app.session_state["opened"] = next(iter(far))
+    app.run()
+    assert f"First order is about {100 * float(gap.relative[next(iter(far))]):.0f} % too small here" in shown(app)
+
+
 def test_trust_and_sentence_are_on_screen(app: AppTest, digits: Workspace) -> None:
     app.run()
     assert "training examples carry half of the harmful influence" in shown(app)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ import demo_models
 from dashboard.services import (
     cards,
     distribution,
+    first_order,
     influence,
     listing,
     performance,
@@ -32,11 +35,17 @@ from dashboard.services.projects import of_workspace
 from dashboard.services.refit import obstacle, refit
 from dashboard.services.wording import signed
 from influence_core.errors import ProjectError, TargetError
-from influence_core.methods import Similarity
+from influence_core.methods import Newton, Similarity
 from influence_core.removal.head_fit import fit_head
-from influence_core.store import Workspace, build
+from influence_core.store import Run, Workspace, build
 from influence_core.target import Target
 from influence_core.task import ClassificationTask
+
+
+@pytest.fixture(scope="module")
+def newton(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """The digits' scores by Newton steps."""
+    return build(demo_models.load("digits"), tmp_path_factory.mktemp("newton") / "w", Newton()).run()
 
 
 def explained(workspace: Workspace, test_id: int, target: Target = Target()) -> influence.Explanation:  # noqa: B008
@@ -206,6 +215,31 @@ def test_a_training_examples_reach(digits: Workspace) -> None:
     assert (found.n_helped, found.n_harmed) == ((values > 0).sum(), (values < 0).sum())
     most = int(np.argmax(run.self_influence()))
     assert training.reach(digits, run, most).self_influence.endswith("; no training example has more")
+
+
+def test_what_first_order_misses_of_an_example_is_said_in_words(digits: Workspace, newton: Run) -> None:
+    """Against the mean size of both scores over the predictions that were compared."""
+    run = digits.run()
+    gap, ids = run.first_order_gap, run.solved[:200].tolist()
+    assert gap is not None
+    first, steps = (torch.stack([torch.from_numpy(r.rows(i, i + 1)[0]) for i in ids]).double() for r in (run, newton))
+    relative = (first - steps).square().mean(0).sqrt() / steps.square().mean(0).sqrt()
+    worst = int(relative.argmax())
+    off = f"{100 * float(relative[worst]):.0f} % too small"
+    said = [training.reach(digits, each, worst).first_order for each in (run, newton)]
+    assert said[0] == f"First order is about {off} here, by a Newton step without this example."
+    assert said[1] == f"First order would be about {off} here; these scores are Newton steps."
+    flags = first_order.flags(run)
+    assert flags[worst] == f"scores about {off}"
+    assert set(flags) == set((relative >= first_order.LARGE).nonzero()[:, 0].tolist())
+    assert first_order.flags(newton) == {}
+
+
+def test_where_the_gap_is_not_stored_nothing_is_said(digits: Workspace, tmp_path: Path) -> None:
+    copy = Workspace(shutil.copytree(digits.path, tmp_path / "copy"))
+    (copy.run().folder / "newton-gap.safetensors").unlink()
+    assert training.reach(copy, copy.run(), 5).first_order == ""
+    assert first_order.flags(copy.run()) == {}
 
 
 def test_refitting_agrees_with_a_fit_on_the_remaining_rows(digits: Workspace) -> None:

@@ -182,6 +182,8 @@ def test_scores_are_those_of_the_dense_matrix(name: str, damping: Any) -> None:
         assert oracles.relative(by_layer[layer], measured @ inverse[:, at] @ gradients[:, at].mT / 30) < 1e-8
     self_influence = ((gradients @ inverse) * gradients).sum(dim=1) / 30
     assert oracles.relative(fitted.self_influence(), self_influence) < 1e-8
+    assert oracles.relative(fitted.norms()["gradient_norms"], gradients.norm(dim=1)) < 1e-8
+    assert oracles.relative(fitted.norms()["step_norms"], (gradients @ inverse).norm(dim=1)) < 1e-8
 
 
 @pytest.mark.parametrize("name", ["mlp", "convolved", "dict"])

@@ -14,8 +14,9 @@ from torch import nn
 
 from influence_core import memory
 from influence_core.combination import Combination
+from influence_core.curvature import retained
 from influence_core.errors import CurvatureError, MethodError
-from influence_core.methods import METHODS, arnoldi, exact, logra
+from influence_core.methods import METHODS, exact, logra
 from influence_core.project import Project
 from influence_core.store import build
 from influence_core.task import ClassificationTask
@@ -78,7 +79,7 @@ def test_memory_that_will_not_suffice_is_foreseen_with_the_setting_that_fits(
 ) -> None:
     method, project = replace(precise(name), **({"rank": 2} if name == "logra" else {})), wide()
     free = {"ekfac": 8_000_000, "logra": 8_000_000}.get(name, 12_000_000)
-    for module in (memory, arnoldi, logra):
+    for module in (memory, logra, retained):
         monkeypatch.setattr(module, "free_bytes", lambda _: free)
     if name == "arnoldi":
         method = replace(method, krylov=10, kept=10)
@@ -87,7 +88,7 @@ def test_memory_that_will_not_suffice_is_foreseen_with_the_setting_that_fits(
     fitting = int(str(caught.value).rpartition("--rows ")[2].rstrip(".)"))
     assert 1 <= fitting < 512
     replace(method, rows=fitting).prepare(project)  # what it advises is not refused
-    for module in (memory, arnoldi, logra):
+    for module in (memory, logra, retained):
         monkeypatch.setattr(module, "free_bytes", lambda _: 10_000_000_000)
     method.prepare(project)
 

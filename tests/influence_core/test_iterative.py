@@ -263,7 +263,7 @@ def test_auto_takes_the_exact_method_as_far_as_it_goes() -> None:
 
 
 def test_the_menu_names_every_method() -> None:
-    assert {"exact", "lissa", "cg"} <= set(METHODS)
+    assert {"exact", "newton", "lissa", "cg"} <= set(METHODS)
     for name, kind in METHODS.items():
         assert (kind.name, bool(kind.title), bool(kind.cost), bool(kind.limits)) == (name, True, True, True)
 

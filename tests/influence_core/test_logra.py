@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 import demo_models
+from influence_core.adapters.hugging_face import from_huggingface
 from influence_core.curvature.dense import GaussNewton
 from influence_core.curvature.factored import FactoredModel
 from influence_core.curvature.projection import Subspace, coordinates
@@ -20,12 +21,13 @@ from influence_core.gradients import FunctionalModel
 from influence_core.methods import Exact, Logra, logra
 from influence_core.methods.attributor import ExactAttributor
 from influence_core.methods.base import run_stages
-from influence_core.project import Project
+from influence_core.project import SGD, Project
 from influence_core.store import Workspace, build, files
 from influence_core.target import Target
 from influence_core.task import ClassificationTask
 from tests import oracles
 from tests.influence_core import samples
+from tests.influence_core import tiny_transformers as tiny
 
 SERVED = tuple(name for name in samples.NAMES if name != "tied")
 FULL = Logra(damping=0.01, rank=50, precision="float64")
@@ -102,6 +104,59 @@ def test_any_rank_is_exact_in_its_subspace(name: str, projection: Any) -> None:
     tests = method.fit(project).tests
     assert torch.allclose(tests.outside(range(6), target), lost, atol=1e-10)  # type: ignore[arg-type]
     assert torch.allclose(tests.read(range(6)).outside(project.task, target), lost, atol=1e-5)  # type: ignore[arg-type]
+
+
+def test_a_whole_language_model_is_served_with_its_positions_that_are_looked_up_once_for_all_rows() -> None:
+    train, test = tiny.text_rows(24), tiny.text_rows(5, seed=1)
+    project = tiny.settle(from_huggingface(tiny.bert(), tiny.tokenizer(), train, test, weight_decay=0.02))
+    exact = Exact(0.05, "gauss-newton").fit(project).scores(range(5))
+    assert oracles.relative(replace(FULL, damping=0.05).fit(project).scores(range(5)).values, exact.values) < 1e-8
+    tests = replace(LOW, damping=0.05).fit(project).tests
+    batchwise = torch.cat([tests.read([i]).gram for i in range(5)])
+    assert oracles.relative(tests.read(range(5)).gram, batchwise) < 1e-10
+
+
+class Categories(nn.Module):
+    """An embedding of one category an example, beside numbers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.kinds = nn.Embedding(4, 2)
+        self.out = nn.Linear(7, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.out(torch.cat([x, self.kinds((x[:, 0].abs() * 9).long() % 4)], dim=1).tanh())
+
+
+def test_an_embedding_of_one_category_an_example_is_served() -> None:
+    torch.manual_seed(0)
+    task = ClassificationTask(3, weight_decay=0.05)
+    project = samples.trained(Categories(), task, samples.rows(30), samples.rows(6))
+    exact = Exact(0.01, "gauss-newton").fit(project).scores(range(6))
+    assert oracles.relative(FULL.fit(project).scores(range(6)).values, exact.values) < 1e-8
+
+
+class Placed(nn.Module):
+    """An embedding of positions that is looked up without a dimension for the rows."""
+
+    def __init__(self, length: int) -> None:
+        super().__init__()
+        self.length = length
+        self.places = nn.Embedding(length, 2)
+        self.out = nn.Linear(2 * length, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.out((x[:, :, None] * self.places(torch.arange(self.length))).flatten(1))
+
+
+@pytest.mark.parametrize("length", [3, 5])
+def test_a_layer_whose_rows_are_not_the_examples_is_refused_by_name(length: int) -> None:
+    """Three is as many as the rows on which the layers are tried."""
+    torch.manual_seed(0)
+    rows = samples.rows(12, (length,))
+    project = Project("placed", Placed(length).eval(), ClassificationTask(3, weight_decay=0.1), rows, rows[:4])
+    with pytest.raises(MethodError, match=rf"The layer 'places' gives {length} rows for a batch of .*--method cg"):
+        LOW.fit(project)
 
 
 def test_a_penalty_that_spares_the_biases_is_projected_as_it_is() -> None:
@@ -247,8 +302,23 @@ def test_damping_left_to_the_method_is_a_tenth_of_the_mean_eigenvalue() -> None:
     assert "mean eigenvalue" in found.damping_rule
 
 
+def test_a_known_training_filters_the_projected_curvature() -> None:
+    recipe = SGD(learning_rate=0.5, momentum=0.9, steps=20)
+    project = replace(samples.sample("mlp"), recipe=recipe)
+    method = replace(LOW, damping="auto")
+    tensors, subspace = in_parts(method, project)
+    basis, model = columns(subspace), subspace.factored.model
+    values, vectors = torch.linalg.eigh(tensors["curvature"])
+    inverse = vectors @ (-torch.expm1(-0.5 / (1 - 0.9) * 20 * values) / values).diag() @ vectors.mT
+    inside = model.measurement_gradients(batch_of(model, project, "test"), Target()) @ basis
+    expected = inside @ inverse @ (model.loss_gradients(batch_of(model, project)) @ basis).mT / 30
+    found = method.fit(project)
+    assert oracles.relative(found.scores(range(6)).values, expected) < 1e-8
+    assert "spectral filter of 20 steps" in found.damping_rule
+
+
 @pytest.mark.parametrize("form", ["full", "kronecker"])
-@pytest.mark.parametrize("name", ["mlp", "convolved", "regression", "dict"])
+@pytest.mark.parametrize("name", ["mlp", "convolved", "regression", "dict", "head"])
 def test_the_folder_answers_without_code(name: str, form: Any, tmp_path: Path) -> None:
     project = samples.sample(name)
     method = Logra(rank=3, curvature=form)

@@ -289,7 +289,7 @@ def test_an_answer_that_did_not_converge_is_kept_but_is_no_answer(tmp_path: Path
     found = run.scores(first)
     assert not found.converged
     assert "ran out of steps" in found.solves[0].sentence
-    assert "--method auto" in found.solves[0].advice
+    assert "--set finish=cg" in found.solves[0].advice
     assert np.isnan(run.rows(first, first + 1)).all()
     assert run.influenced(0)[1].tolist() == []
 

@@ -13,7 +13,7 @@ from torch import Tensor
 import demo_models
 from influence_core.errors import MethodError
 from influence_core.gradients import FunctionalModel
-from influence_core.methods import ConjugateGradients, Exact, GradDot
+from influence_core.methods import ConjugateGradients, Ekfac, Exact, GradDot
 from influence_core.project import Project, batches
 from influence_core.rankings import EXPLAINED, RANKS, Norms
 from influence_core.store import Run, Workspace, build
@@ -143,6 +143,27 @@ def test_an_iterative_run_ranks_by_cosine_and_says_what_it_lacks(tmp_path: Path)
         run.frame(test_id, rank="relative")
     with pytest.raises(MethodError, match="cg gives no length of the examples' steps"):
         run.frame(test_id, rank="relative-theta")
+
+
+def test_a_preconditioned_run_ranks_relative_to_the_self_influence_of_ekfac(tmp_path: Path) -> None:
+    project = samples.sample("mlp")
+    method = ConjugateGradients(damping=0.5, precision="float64", preconditioner="ekfac")
+    run = build(project, tmp_path, method, test_limit=2).run()
+    first = build(project, tmp_path, Ekfac(damping=0.5, precision="float64")).run()
+    assert (run.norms.ranks, first.norms.ranks) == (("effect", "relative", "cosine"), RANKS)
+    assert (run.self_influence_by, first.self_influence_by) == ("ekfac", "ekfac")
+    test_id = int(run.solved[0])
+    scores, own = run.scores(test_id).of(test_id).double(), first.self_influence()
+    assert own is not None
+    expected = scores / torch.from_numpy(own).sqrt()
+    assert oracles.relative(run.numbers(run.scores(test_id), test_id, "relative"), expected) < 1e-6
+    with pytest.raises(MethodError, match="cg gives no length of the examples' steps"):
+        run.frame(test_id, rank="relative-theta")
+
+
+def test_a_baselines_own_numbers_are_its_own(tmp_path: Path) -> None:
+    run = build(samples.sample("mlp"), tmp_path, GradDot()).run()
+    assert run.self_influence_by == "grad-dot"
 
 
 def test_a_gradient_product_ranked_relative_is_its_cosine_up_to_a_factor(tmp_path: Path) -> None:
