@@ -34,8 +34,8 @@ class ConjugateGradients:
         curvature: ``gauss-newton``, which is never indefinite, or ``hessian``.
         tolerance: Relative residual on the full data at which an answer counts as solved.
         steps: Most passes over the data.
-        preconditioner: ``ekfac``; ``none``; or ``auto``, which takes it where every layer has factors. It shortens
-            solves, and gives every prediction a first answer at once.
+        preconditioner: ``ekfac``; ``none``; or ``auto``, which takes it where every layer has factors and a trial saves
+            steps. EK-FAC also gives every prediction a first answer at once.
         rows: Examples in memory at once.
         precision: Of all numbers.
     """

@@ -6,7 +6,7 @@ training examples is one forward-mode pass over the data.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal, NamedTuple, Protocol
 
@@ -18,7 +18,7 @@ from influence_core.curvature.dense import Blocks, Curvature, Hessian
 from influence_core.curvature.ekfac import EKFAC
 from influence_core.curvature.factored import FactoredModel
 from influence_core.curvature.retained import gauss_newton
-from influence_core.errors import MethodError
+from influence_core.errors import CurvatureError, MethodError
 from influence_core.gradients import FunctionalModel
 from influence_core.heads import Head, find_head, is_one_layer
 from influence_core.memory import check_memory
@@ -29,13 +29,16 @@ from influence_core.methods.precision import Precision, dtype_of
 from influence_core.predictions import Predictions, predict
 from influence_core.project import Dataset, Project, Split
 from influence_core.solvers.base import check_damping, refuse
-from influence_core.solvers.iterative import Solution, check_tolerance
+from influence_core.solvers.cg import CGSolver
+from influence_core.solvers.iterative import Solution, check_tolerance, normalised
 from influence_core.solvers.lanczos import ends
 from influence_core.solvers.preconditioner import Preconditioner
+from influence_core.target import Target
 from influence_core.trunk import with_trunk
 
 CurvatureName = Literal["gauss-newton", "hessian"]
 PreconditionerName = Literal["auto", "ekfac", "none"]
+TRIED = 3  # right-hand sides on which a preconditioner has to save steps
 
 
 class System(NamedTuple):
@@ -148,7 +151,9 @@ class IterativeFit:
         )
         if self.first is None:
             return (first, last)
-        return (first, self.first.factors_stage, last)
+        trial = Stage("preconditioner", "Trial of the preconditioner", self._trial)
+        tried = (trial,) if self.method.preconditioner == "auto" else ()
+        return (first, self.first.factors_stage, *tried, last)
 
     @cached_property
     def first(self) -> EkfacFit | None:
@@ -160,7 +165,7 @@ class IterativeFit:
 
     def system(self, tensors: Tensors) -> System:
         """What is solved, from what the stages made."""
-        if self.factored is None:
+        if self.factored is None or not bool(tensors.get("preconditioned", True)):
             return System(self.curvature, None)
         ekfac = EKFAC.of(self.factored, tensors, len(self.project.train))
         return System(self.curvature, Preconditioner(ekfac, self.method.damping))
@@ -180,6 +185,23 @@ class IterativeFit:
     def fit(self) -> IterativeAttributor:
         """Run the stages in memory."""
         return self.attributor(run_stages(self.stages))
+
+    def _trial(self, tensors: Tensors, tick: Tick) -> dict[str, Tensor]:
+        """Whether the preconditioner saves steps: on the gradients of the training examples of largest loss."""
+        losses = self.predictions("train").losses
+        ids = losses.topk(min(TRIED, len(losses))).indices.tolist()
+        rows = self.model.batches(self.project.train, 1, ids)
+        gradients = [self.model.measurement_gradient(batch, Target()) for _, batch in rows]
+        columns, _ = normalised(torch.stack(gradients, dim=1))
+        plain = CGSolver(self.method.damping, self.method.tolerance)
+        curvature, preconditioner = self.system(tensors)
+        assert preconditioner is not None  # noqa: S101  (it is what is tried)
+        quick = replace(plain, preconditioner=preconditioner.inverse)
+        try:
+            steps = [sum(r.steps for r in solver.solve(curvature, columns, tick).reports) for solver in (plain, quick)]
+        except CurvatureError:  # of a Hessian, which is looked at next
+            return {"preconditioned": torch.tensor(False)}  # noqa: FBT003
+        return {"preconditioned": torch.tensor(steps[1] < steps[0])}
 
     def _gradient(self, _: Tensors, __: Tick) -> dict[str, Tensor]:
         model, train = self.trunked

@@ -45,8 +45,8 @@ class Lissa:
         batch: Most examples of a mini-batch.
         passes: Most passes over the data by mini-batches; a look at the residual, one a round, comes on top.
         seed: Of the mini-batches.
-        preconditioner: ``ekfac``; ``none``; or ``auto``, which takes it where every layer has factors. It shortens
-            solves, and gives every prediction a first answer at once.
+        preconditioner: ``ekfac``; ``none``; or ``auto``, which takes it where every layer has factors and a trial saves
+            steps. EK-FAC also gives every prediction a first answer at once.
         rows: Examples in memory at once.
         precision: Of all numbers.
     """

@@ -109,6 +109,18 @@ def test_a_run_of_an_older_version_is_read_and_not_added_to(tmp_path: Path) -> N
         OnDemand(run, project).solve(next(i for i in range(6) if i not in run.solved), Target())
 
 
+def test_a_preconditioner_that_saves_nothing_is_left_out() -> None:
+    """On this tiny net the regulariser is most of the curvature: plain steps are fewer. EK-FAC still answers first."""
+    project = samples.sample("mlp")
+    method = ConjugateGradients(damping=1e-4, tolerance=1e-6, precision="float64")
+    steps = {}
+    for choice in ("none", "ekfac", "auto"):
+        fitted = replace(method, preconditioner=choice).fit(project)
+        steps[choice] = sum(solve.steps for solve in fitted.scores(range(6)).solves)
+        assert (fitted.first is None) == (choice == "none")
+    assert steps["auto"] == steps["none"] < steps["ekfac"]
+
+
 class Scaled:
     """A diagonal curvature over six powers of ten."""
 
