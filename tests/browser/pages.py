@@ -122,13 +122,18 @@ class Dashboard:
         return [int(i) for i in self.page.evaluate(SHADOW_IDS, side)]
 
     def click_row(self, row: int) -> None:
-        """Click the text of a visible row of the list."""
+        """Click the text of a visible row of the list, and wait until its prediction is there."""
+        x, y = self.point_at_row(row)
+        self.moves(lambda: self.page.mouse.click(x, y))
+
+    def point_at_row(self, row: int) -> tuple[float, float]:
+        """Move the pointer over the text of a visible row of the list; where that is."""
         box = self.page.locator(".st-key-test-list canvas").first.bounding_box()
         assert box is not None
         x, y = box["x"] + box["width"] * 0.3, box["y"] + HEADER + (row + 0.5) * ROW
         self.page.mouse.move(x, y)  # as a hand does: the table takes clicks once it has seen the pointer above it
         self.page.wait_for_timeout(200)
-        self.moves(lambda: self.page.mouse.click(x, y))
+        return x, y
 
     def press(self, key: str) -> None:
         """Press a key that leads to another prediction."""
