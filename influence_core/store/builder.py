@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import resource
 import shutil
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
-from importlib.metadata import version
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 
-from influence_core.errors import CurvatureError, DamagedWorkspaceError, ProjectError, UnwritableWorkspaceError
+from influence_core.errors import CurvatureError, DamagedWorkspaceError, ProjectError
 from influence_core.evaluation.agreement import Check, agreement
 from influence_core.evaluation.first_order import first_order_gap
 from influence_core.gradients import FunctionalModel
@@ -30,11 +27,10 @@ from influence_core.placement import at_hand
 from influence_core.project import Project
 from influence_core.report import FitReport, largest_residual
 from influence_core.rows import KroneckerRows
-from influence_core.solvers.damping import AUTO
 from influence_core.solvers.inverse import InverseFactor
-from influence_core.store.describe import describe, fingerprint, solve_order, view_of
-from influence_core.store.examples import is_named_alike, write_examples
-from influence_core.store.files import drop_damaged, explained, write_sums
+from influence_core.store.beginning import Asked, claim, open_run, write_tables
+from influence_core.store.describe import describe, fingerprint, view_of
+from influence_core.store.files import explained, write_sums
 from influence_core.store.manifest import Manifest, ReportRecord, RunRecord, read_record, write_record
 from influence_core.store.progress import Report, Ticker, within
 from influence_core.store.refit_check import MEASURED, REMOVED, RefitCheck
@@ -79,9 +75,9 @@ def build(  # noqa: PLR0913  (the one call of a notebook: every argument but two
     target.check(project.task.kind, project.task.n_targets)
     builder = _Builder(fit, Path(path), target, test_limit, progress)
     manifest = describe(project, fit.model, fit.head, view_of(project), project_ref)
-    builder.claim(manifest)
-    order = builder.examples()
-    folder = builder.open_run(manifest, order)
+    claim(builder.path, manifest)
+    order = write_tables(fit, builder.path, progress)
+    folder = open_run(fit, builder.path, Asked(manifest, target, order))
     builder.finish(folder, started, manifest)
     return Workspace(path)
 
@@ -93,62 +89,6 @@ class _Builder:
     target: Target
     test_limit: int | None
     progress: Report
-
-    def claim(self, manifest: Manifest) -> None:
-        """Write the manifest, or see that the folder's project is this one."""
-        existing = self.path / "manifest.json"
-        if existing.is_file():
-            found = read_record(existing, Manifest)
-            if found.fingerprint != manifest.fingerprint:
-                msg = (
-                    f"{self.path} holds another project or another state of it ('{found.name}', {found.n_train} "
-                    "training examples); choose another folder."
-                )
-                raise UnwritableWorkspaceError(msg)
-            if found == manifest:
-                return
-        with explained(self.path):
-            self.path.mkdir(parents=True, exist_ok=True)
-        if not existing.is_file() and any(self.path.iterdir()):
-            msg = f"{self.path} is not empty and not a workspace; choose another folder."
-            raise UnwritableWorkspaceError(msg)
-        write_record(existing, manifest)
-
-    def examples(self) -> list[int]:
-        """Write both example tables; the order in which test predictions are solved."""
-        project, view = self.fit.project, view_of(self.fit.project)
-        folder = self.path / "examples"
-        drop_damaged(folder)
-        order: list[int] = []
-        for split in ("train", "test"):
-            with Ticker(f"Predictions on the {split} set", self.progress) as tick:
-                seen = self.fit.predictions(split).kept()
-                order = solve_order(project, seen)  # the last split is the test set
-                if not is_named_alike(folder / f"{split}.arrow", project, split):
-                    write_examples(folder / f"{split}.arrow", project, split, seen, view)
-                tick(1, 1)
-        write_sums(folder)
-        return order
-
-    def open_run(self, manifest: Manifest, order: list[int]) -> Path:
-        """Write what the run is, before its results."""
-        recipe = self.fit.project.recipe if self.fit.method.damping == AUTO else None
-        record = RunRecord(
-            method=self.fit.method.name,
-            hyperparameters=asdict(self.fit.method),
-            measure=self.target.measure,
-            of=self.target.of,
-            order=order,
-            libraries={name: version(name) for name in ("torch", "numpy", "safetensors", "pyarrow")},
-            recipe=recipe,
-        )
-        identity = [record.method, record.hyperparameters, record.measure, record.of, manifest.fingerprint]
-        identity += [] if recipe is None else [asdict(recipe)]
-        folder = self.path / "runs" / hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:10]
-        drop_damaged(folder)
-        if not (folder / "run.json").is_file():
-            write_record(folder / "run.json", record)
-        return folder
 
     def finish(self, folder: Path, started: float, manifest: Manifest) -> None:
         """The method's stages, the score shards, self-influence and the check; the report last."""

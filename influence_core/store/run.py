@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from math import nan
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,128 +12,32 @@ import torch
 from torch import Tensor
 
 from influence_core.combination import Combination, CombinedScores, weighted
-from influence_core.errors import MethodError, NotSolvedError, TargetError, UnknownNameError
-from influence_core.evaluation.agreement import Check
+from influence_core.errors import TargetError, UnknownNameError
 from influence_core.evaluation.first_order import FirstOrderGap
-from influence_core.methods import BASELINES, METHODS, Newton
+from influence_core.methods import Newton
 from influence_core.rankings import Norms, Rank
-from influence_core.readings import Reading
-from influence_core.report import FitReport
-from influence_core.rows import DenseRows, OutputRows
-from influence_core.scores import InfluenceScores, Words, unit, words
+from influence_core.rows import DenseRows
+from influence_core.scores import InfluenceScores, Words, words
 from influence_core.solvers.base import check_damping
-from influence_core.solvers.damping import AUTO
 from influence_core.store.answers import Answers
 from influence_core.store.examples import ExampleTable
-from influence_core.store.files import check_sum
+from influence_core.store.facts import RunFacts
 from influence_core.store.frames import ranking
-from influence_core.store.manifest import Manifest, ReportRecord, RunRecord, read_record
+from influence_core.store.refusals import not_solved, other_damping
 from influence_core.store.second_rankings import check_rank, kept_norms
 from influence_core.store.solved_rows import SolvedRow, SolvedRows
 from influence_core.store.stored_exact import StoredExact
+from influence_core.store.stored_tests import StoredTests, measuring_task
 from influence_core.store.tensors import read_checked
 from influence_core.strongest import Strongest, strongest
 from influence_core.target import Target
-from influence_core.task import ClassificationTask, MultiLabelTask, RegressionTask, Task
 
 FIRST = "ekfac"  # the method of answers at once
 
 
 @dataclass(frozen=True)
-class Run:
+class Run(RunFacts):
     """A complete run of a workspace. Everything is read from its folder, memory-mapped, on first use."""
-
-    folder: Path
-    manifest: Manifest
-
-    @property
-    def id(self) -> str:
-        """Hash of the method, its hyperparameters, its measurement and the project."""
-        return self.folder.name
-
-    @cached_property
-    def record(self) -> RunRecord:
-        """Method, hyperparameters and measurement."""
-        check_sum(self.folder / "run.json")
-        return read_record(self.folder / "run.json", RunRecord)
-
-    @cached_property
-    def _report(self) -> ReportRecord:
-        return read_record(self.folder / "report.json", ReportRecord)
-
-    @property
-    def report(self) -> FitReport:
-        """How the method was fitted and how far it got."""
-        return self._report.fit
-
-    @property
-    def check(self) -> Check | None:
-        """How the scores compare with refits; None if that was not checked."""
-        return self._report.check
-
-    @property
-    def method(self) -> str:
-        """Name of the method."""
-        return self.record.method
-
-    @property
-    def title(self) -> str:
-        """The method in words."""
-        kind = METHODS.get(self.method)  # a newer program may have made the run
-        return self.method if kind is None else kind.title
-
-    @property
-    def is_direct(self) -> bool:
-        """Whether any target and any damping is answered by one solve, here and now."""
-        kind = METHODS.get(self.method)
-        return kind is not None and kind.is_direct
-
-    @property
-    def hyperparameters(self) -> dict[str, Any]:
-        """Of the method."""
-        return dict(self.record.hyperparameters)
-
-    @property
-    def damping(self) -> float:
-        """Of the stored scores: what the user gave, or the method chose; 0 where ``damping_rule`` is a filter."""
-        given = self.record.hyperparameters.get("damping", 0.0)
-        return float(given if given != AUTO else self.report.damping_used or 0.0)
-
-    @property
-    def damping_rule(self) -> str:
-        """How the damping was chosen, or what is done in its place, in words; empty if the user gave it."""
-        return self.report.damping_rule
-
-    @property
-    def mean_eigenvalue(self) -> float:
-        """Of the undamped curvature of a direct run."""
-        return self._exact.mean_eigenvalue
-
-    @property
-    def curvature(self) -> str:
-        """Which curvature was inverted."""
-        return str(self.record.hyperparameters.get("curvature", "none"))
-
-    @property
-    def reading(self) -> Reading | None:
-        """How to read the scores of a baseline; None where they are predicted effects."""
-        kind = BASELINES.get(self.method)
-        return None if kind is None else kind.reading
-
-    @property
-    def target(self) -> Target:
-        """The stored measurement."""
-        return self.record.target
-
-    @property
-    def n_train(self) -> int:
-        """Number of training examples."""
-        return self.manifest.n_train
-
-    @property
-    def is_linear_head(self) -> bool:
-        """Whether refits are quick and convex."""
-        return self.manifest.is_linear_head
 
     @property
     def solved(self) -> np.ndarray:
@@ -158,9 +59,14 @@ class Run:
         """What was solved after the build."""
         return self._rows.answers
 
+    @property
+    def mean_eigenvalue(self) -> float:
+        """Of the undamped curvature of a direct run."""
+        return self._exact.mean_eigenvalue
+
     def solve_for(self, target: Target) -> Target:
         """What has to be solved to answer a target: where the stored one answers every other, that one."""
-        return self.target if self.answers_any_target or self._is_for_any_target else target
+        return self.target if self.answers_any_target or self.is_for_any_target else target
 
     @property
     def answers_any_target(self) -> bool:
@@ -186,18 +92,18 @@ class Run:
         target.check(self.manifest.kind, len(self.manifest.names))
         self._check_test(test_id)
         if is_own:
-            known = self._rows.find(test_id, self.target if self._is_for_any_target else target)
+            known = self._rows.find(test_id, self.target if self.is_for_any_target else target)
             if known is not None and known.has_scores:
                 return self._from_file(test_id, target, known)
             first = self.first(test_id) if target == self.target else None
             if first is not None:
                 return first
         elif not self.is_direct:
-            raise self._other_damping()
+            raise other_damping(self)
         if not self.answers_any_target:
-            raise self._not_solved(test_id, target)
+            raise not_solved(self, test_id, target, len(self.solved))
         if self._rows.find(test_id, self.target) is None:
-            raise self._not_solved(test_id, target)
+            raise not_solved(self, test_id, target, len(self.solved))
         if self.manifest.kind == "custom":
             msg = (
                 f"This project has a task of its own, so only the stored measurement ({self.target.measure}) is known."
@@ -277,11 +183,6 @@ class Run:
         said = words(target, manifest.kind, manifest.names, label=example.label, prediction=example.prediction)
         return said if self.reading is None else self.reading.words(said, target)
 
-    def unit(self, target: Target | None = None) -> str:
-        """The unit of the scores, in words; of the stored measurement if no target is given."""
-        measured = unit(target or self.target, self.manifest.kind, self.manifest.label_unit)
-        return measured if self.reading is None else self.reading.unit_of(measured)
-
     @cached_property
     def norms(self) -> Norms:
         """What second rankings of the scores divide by, as far as the run keeps it."""
@@ -358,65 +259,16 @@ class Run:
         """Name of the method that self-influence is by: a solve for every training example would take too long."""
         return FIRST if self.has_first else self.method
 
-    def read(self, test_ids: Sequence[int]) -> OutputRows:
-        """What is stored of some test predictions."""
-        found = [one for one in (self._rows.find(i, self.target) for i in test_ids) if one is not None]
-        names = ["outputs", "labels", "jacobian"] + (["gram"] if "gram" in found[0].tensors else [])
-        parts = {name: torch.stack([one.tensors[name][one.row] for one in found]) for name in names}
-        return OutputRows(**parts, basis=found[0].tensors["basis"])
-
-    def gradients(self, test_ids: Sequence[int], target: Target) -> Tensor:
-        """Gradient of each measurement as a column."""
-        return self.read(test_ids).gradients(self._task, target)
-
-    def outside(self, test_ids: Sequence[int], target: Target) -> Tensor | None:
-        """Share of each measurement gradient's squared length that the method leaves out; None if nothing."""
-        return self.read(test_ids).outside(self._task, target)
-
-    @property
-    def is_filtered(self) -> bool:
-        """Whether the curvature's eigenvalues were filtered, so that damping 0 is another question."""
-        return bool(self.damping_rule) and self.damping == 0
-
-    @property
-    def _task(self) -> Task:
-        manifest, n = self.manifest, len(self.manifest.names)
-        if manifest.kind in ("regression", "multioutput"):
-            return RegressionTask(unit=manifest.label_unit, n_outputs=max(1, n))
-        return MultiLabelTask(n) if manifest.kind == "multilabel" else ClassificationTask(n, link=manifest.link)
-
     def _check_test(self, test_id: int) -> None:
         if not 0 <= test_id < self.manifest.n_test:
             msg = f"There is no test example {test_id}; ids run from 0 to {self.manifest.n_test - 1}."
             raise UnknownNameError(msg)
 
-    def _not_solved(self, test_id: int, target: Target) -> NotSolvedError:
-        asked = "" if target == self.target else f" for the {target.measure} of '{target.of}'"
-        options = "" if target == self.target else f" --measure {target.measure} --target {target.of}"
-        options += "" if self.manifest.demo or self.manifest.is_upload else " --project FILE"
-        command = f"influence explain {self.folder.parent.parent} --run {self.id} --test {test_id}{options}"
-        msg = (
-            f"Test example {test_id} is not solved yet{asked} ({len(self.solved)} of {self.manifest.n_test} are); "
-            f"`{command}` solves it."
-        )
-        return NotSolvedError(msg)
-
-    @property
-    def _is_for_any_target(self) -> bool:
-        return self.reading is not None and self.reading.for_any_target
-
-    def _other_damping(self) -> MethodError:
-        if self.reading is not None:
-            return MethodError(f"The method {self.method} inverts nothing, so it has no damping; leave --damping out.")
-        msg = (
-            f"This run was solved with damping {self.damping:g}, and another takes another run: `influence build "
-            f"{self.manifest.called} --out {self.folder.parent.parent} --method {self.method} --damping X`."
-        )
-        return MethodError(msg)
-
     @cached_property
     def _exact(self) -> StoredExact:
-        return StoredExact(self.folder, self.method, self.damping, self, self._task, self.damping_rule)
+        task = measuring_task(self.manifest)
+        tests = StoredTests(self._rows, self.target, task)
+        return StoredExact(self.folder, self.method, self.damping, tests, task, self.damping_rule)
 
     @cached_property
     def _rows(self) -> SolvedRows:

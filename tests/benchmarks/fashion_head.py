@@ -66,7 +66,7 @@ def _agreement(folder: Path) -> float:
     run = Workspace(folder).run()
     train, lower = (read_tensors(run.folder / f"{name}.safetensors") for name in ("train", "factor"))
     ids = run.solved[:CHECKED].tolist()
-    solved = torch.cholesky_solve(run.gradients(ids, run.target), lower["cholesky"])
+    solved = torch.cholesky_solve(run._exact.tests.gradients(ids, run.target), lower["cholesky"])
     exact = KroneckerRows(train["inputs"].double(), train["factors"]).dot(solved).mT
     found = [run.scores(test_id).of(test_id).double() for test_id in ids]
     return min(float(torch.stack([a, b]).corrcoef()[0, 1]) for a, b in zip(exact, found, strict=True))
