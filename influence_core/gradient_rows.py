@@ -12,7 +12,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from influence_core.row_blocks import product
+from influence_core.row_blocks import product, rough_product
 
 PART = 65_536  # rows that one core takes at a time
 FACTORED_PART = 8_192  # the same of factored rows, each of which is a product with every output
@@ -29,6 +29,10 @@ class GradientRows(Protocol):
 
     def dot(self, vectors: Tensor) -> Tensor:
         """Every gradient times every column, shape ``(p, m)`` to ``(n, m)``."""
+        ...
+
+    def rough(self, vectors: Tensor) -> Tensor:
+        """The same to three digits where that is quicker: enough to find the strongest, which are scored again."""
         ...
 
     def dense(self, start: int, stop: int) -> Tensor:
@@ -74,6 +78,10 @@ class KroneckerRows:
             torch.mm(dense, by_output.reshape(k * d, m), out=result[some])
         return result
 
+    def rough(self, vectors: Tensor) -> Tensor:
+        """Nothing is rounded."""
+        return self.dot(vectors)
+
     def dense(self, start: int, stop: int) -> Tensor:
         """Some gradients in full."""
         factors, inputs = self.factors[start:stop], self.inputs[start:stop].to(self.factors.dtype)
@@ -107,6 +115,10 @@ class DenseRows:
     def dot(self, vectors: Tensor) -> Tensor:
         """Every gradient times every column."""
         return product(self.rows, vectors)
+
+    def rough(self, vectors: Tensor) -> Tensor:
+        """The same to three digits if the rows have no more."""
+        return rough_product(self.rows, vectors)
 
     def dense(self, start: int, stop: int) -> Tensor:
         """Some gradients in full."""

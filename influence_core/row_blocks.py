@@ -31,6 +31,19 @@ def product(rows: Tensor, columns: Tensor) -> Tensor:
     return result
 
 
+def rough_product(rows: Tensor, columns: Tensor) -> Tensor:
+    """``rows @ columns`` in float32, of rows that are rounded to 16 bits to three digits only: half the time.
+
+    The processor's own product of such rows. A column is the sum of two of 16 bits, so that only the result is rounded.
+    """
+    if rows.element_size() > 2:  # noqa: PLR2004  (bytes of a bfloat16)
+        return rows @ columns.to(rows.dtype)
+    high = columns.to(rows.dtype)
+    both = torch.cat([high, (columns - high.to(columns.dtype)).to(rows.dtype)], dim=1)
+    products = (both.mT.contiguous() @ rows.mT).float().mT
+    return products[:, : columns.shape[1]] + products[:, columns.shape[1] :]
+
+
 def share_out(work: Callable[[Iterable[T]], R], items: Iterable[T]) -> list[R]:
     """Run ``work`` on each core; the cores take the items from one queue.
 

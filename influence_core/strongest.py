@@ -65,7 +65,7 @@ def strongest(rows: GradientRows, columns: Tensor, k: int) -> list[Strongest]:
         def work(parts: Iterable[tuple[int, GradientRows]], some: Tensor = some, kept: int = kept) -> list[_Running]:
             runnings = [_Running(kept) for _ in range(some.shape[1])]
             for start, part in parts:
-                scores = part.dot(some).cpu()
+                scores = part.rough(some).cpu()
                 for running, column in zip(runnings, scores.unbind(1), strict=True):
                     running.see(start, column.contiguous())
             return runnings
