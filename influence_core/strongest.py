@@ -14,6 +14,7 @@ from influence_core.sharded_rows import RESCORED
 
 TOGETHER = 16  # columns in one pass over the rows
 BINS = 60
+SORTED = 8  # times as many as are wanted are kept before all but these are let go
 _PATTERNS = 2**16
 
 
@@ -84,6 +85,7 @@ class _Running:
     def __init__(self, k: int) -> None:
         self.k = k
         self.sides = {1: _empty(), -1: _empty()}
+        self.worst = {1: -torch.inf, -1: torch.inf}  # of those that may still be among the best
         self.counts = torch.zeros(_PATTERNS, dtype=torch.int64, device="cpu")
 
     def see(self, start: int, scores: Tensor) -> None:
@@ -91,11 +93,10 @@ class _Running:
         patterns = (scores.float().view(torch.int32) >> 16) + _PATTERNS // 2  # the upper half of a float32
         self.counts += torch.bincount(patterns, minlength=_PATTERNS)
         for sign, side in self.sides.items():
-            signed = sign * scores
-            least = sign * float(side.scores[-1]) if len(side.ids) == self.k else -torch.inf
-            if len(scores) > self.k:
-                least = max(least, float(signed.topk(self.k).values[-1])) if least == -torch.inf else least
-            kept = (signed >= least).nonzero()[:, 0]
+            if len(side.ids) < self.k < len(scores):
+                self.worst[sign] = float(scores.topk(self.k, largest=sign > 0).values[-1])
+            worst = self.worst[sign]
+            kept = (scores >= worst if sign > 0 else scores <= worst).nonzero()[:, 0]
             if len(kept):
                 self._add(sign, Side(kept + start, scores[kept]))
 
@@ -108,7 +109,8 @@ class _Running:
     def result(self, rows: GradientRows, column: Tensor, k: int) -> Strongest:
         """The best of the best after they were scored again."""
         sides = {}
-        for sign, side in self.sides.items():
+        for sign, found in self.sides.items():
+            side = _first(sign, found, self.k)
             again = rows.take(side.ids).dot(column)[:, 0].cpu()
             sides[sign] = _first(sign, Side(side.ids, again), k)
         low, high = (float(sides[sign].scores[0]) for sign in (-1, 1))
@@ -123,7 +125,10 @@ class _Running:
     def _add(self, sign: int, more: Side) -> None:
         side = self.sides[sign]
         both = Side(torch.cat([side.ids, more.ids]), torch.cat([side.scores.to(more.scores.dtype), more.scores]))
-        self.sides[sign] = _first(sign, both, self.k)
+        if len(both.ids) > SORTED * self.k:  # now and then: sorting after every part took as long as looking for them
+            both = _first(sign, both, self.k)
+            self.worst[sign] = float(both.scores[-1])
+        self.sides[sign] = both
 
 
 def _empty() -> Side:

@@ -22,7 +22,7 @@ CLASSES = ("[bold]no[/bold]", "=HYPERLINK()")
 KEYS = ("plain", "-1+1", "@sum", "\x1b[31mred", "\u202ereversed", ":smile:", "<script>alert(1)</script>", "+5", "a,b")
 KEYS_OF_AN_ANSWER = (
     "test_id key label prediction target measure run method damping damping_rule unit n_train residual outside "
-    "validated predicts_refit positive negative ranked_by helpful harmful"
+    "is_first validated predicts_refit positive negative ranked_by helpful harmful"
 )
 PROJECT = """
 import torch

@@ -233,7 +233,7 @@ def test_after_a_restart_predictions_are_solved_and_refitted(made: Workspace) ->
     run = made.run()
     assert obstacle(made, run, project) == ""
     test_id = int(run.solved[0])
-    shown = explain(made, run, test_id, Target("loss"))
+    shown = explain(run, test_id, Target("loss"))
     worst = shown.ranked["negative"][:1].tolist()
     result = refit(made, project, shown, worst)
     assert result.predicted < 0

@@ -73,10 +73,12 @@ def test_padding_changes_no_score(mails: Project, base: Tensor) -> None:
         assert oracles.relative(TIGHT.fit(wider).scores(TESTED).values, base) < 1e-5
 
 
+@pytest.mark.slow
 def test_rows_at_once_change_no_score(mails: Project, base: Tensor) -> None:
     assert oracles.relative(replace(TIGHT, rows=16).fit(mails).scores(TESTED).values, base) < 1e-5
 
 
+@pytest.mark.slow
 def test_permuted_mails_have_permuted_scores(mails: Project, base: Tensor) -> None:
     order = torch.randperm(40)
     permuted = replace(mails, train=chosen(mails.train, order))

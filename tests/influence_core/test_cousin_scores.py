@@ -55,6 +55,7 @@ def test_lissa_alone_would_not_have_done_what_conjugate_gradients_finish() -> No
         assert solve.legs[0].residual > 10 * solve.residual
 
 
+@pytest.mark.slow
 def test_conjugate_gradients_in_float64_reach_the_dense_answer() -> None:
     scores = found(ConjugateGradients(damping=DAMPING, tolerance=1e-9, precision="float64"))
     assert scores.converged

@@ -46,6 +46,7 @@ def test_scores_of_a_whole_bert_are_those_of_plain_autograd(attention: str) -> N
     assert tiny.same(before, tiny.state(project.model))
 
 
+@pytest.mark.slow
 def test_the_hessian_of_a_whole_bert_is_that_of_plain_autograd() -> None:
     project = tiny.settle(reviews(tiny.bert("eager", num_hidden_layers=1), train=tiny.text_rows(8)))
     expected = oracles.damped_hessian_scores(project, 5.0, range(5))

@@ -141,6 +141,7 @@ def test_a_build_stopped_anywhere_ends_byte_identical(tmp_path: Path, monkeypatc
         assert digests(path) == expected, number
 
 
+@pytest.mark.slow
 def test_a_killed_process_leaves_a_build_that_resumes(tmp_path: Path) -> None:
     """SIGKILL from outside at several moments of a real build in another process."""
     path, plain = tmp_path / "killed", tmp_path / "plain"
