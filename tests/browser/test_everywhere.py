@@ -10,6 +10,7 @@ from tests.browser.conftest import Visit
 from tests.browser.readable import serious_faults
 
 OF_A_WORKSPACE = {"explain": "/", "overview": "/overview"}
+WORKSPACES = ["digits", "hostile", *(pytest.param(n, marks=pytest.mark.slow) for n in ("breast-cancer", "diabetes"))]
 PAGES = OF_A_WORKSPACE | {"help": "/help", "your-data": "/your-data"}
 
 
@@ -19,7 +20,7 @@ def pages_of(workspace: str) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("workspace", ["digits", "breast-cancer", "diabetes", "hostile"])
+@pytest.mark.parametrize("workspace", WORKSPACES)
 def test_axe_finds_nothing_serious(visit: Visit, workspace: str, scheme: str) -> None:
     seen = visit(scheme=scheme)
     for path in pages_of(workspace).values():
@@ -62,7 +63,7 @@ def test_axe_finds_nothing_serious_in_use(visit: Visit, scheme: str) -> None:
         assert not faults, "\n".join(faults)
 
 
-@pytest.mark.parametrize("workspace", ["digits", "breast-cancer", "diabetes", "hostile"])
+@pytest.mark.parametrize("workspace", WORKSPACES)
 def test_no_page_scrolls_sideways(visit: Visit, workspace: str) -> None:
     seen = visit()
     for path in pages_of(workspace).values():
@@ -102,6 +103,7 @@ def test_a_damaged_workspace_is_said(visit: Visit) -> None:
     seen.expect_text("Diabetes progression")
 
 
+@pytest.mark.slow
 def test_pictures_of_every_page_to_look_at(visit: Visit, tmp_path: Path) -> None:
     """In light and dark, wide and narrow: kept by pytest with the other artefacts of the run."""
     for scheme in ("light", "dark"):

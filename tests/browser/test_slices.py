@@ -74,6 +74,7 @@ def filter_by_town(seen: Dashboard) -> None:
     choose_value(seen, "town", "Ulm")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (1280, "dark"), (400, "dark")])
 def test_every_step_is_readable(visit: Visit, served: str, width: int, scheme: str, tmp_path: Path) -> None:
     seen = visit(width=width, scheme=scheme, address=served)

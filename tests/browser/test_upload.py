@@ -104,6 +104,7 @@ def test_training_goes_on_behind_other_pages_and_can_be_cancelled(
     assert not {"wide", ".wide"} & set(folders(home / HOME))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 400])
 def test_the_page_is_readable_by_everyone(visit: Visit, server: str, scheme: str, width: int, tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ METHODS = {
 }
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", [pytest.param("lissa", marks=pytest.mark.slow), "cg", "lissa finished by cg"])
 def test_scores_agree_with_the_dense_answer(name: str) -> None:
     scores = found(METHODS[name])
     assert scores.converged

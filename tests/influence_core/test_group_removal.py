@@ -72,7 +72,7 @@ def test_on_ridge_one_step_is_the_refit(head: bool) -> None:
     assert oracles.relative(last.parameters, expected) < 1e-9
 
 
-@pytest.mark.parametrize("share", [5, 10, 20])
+@pytest.mark.parametrize("share", [5, pytest.param(10, marks=pytest.mark.slow), 20])
 def test_random_groups_of_digits(digits: Project, fit: ExactFit, before: Tensor, share: int) -> None:
     """One step's slope is within 10 %, as the benchmark newton_digits says 7 % on average; two steps' within 1 %."""
     slopes = []
@@ -89,7 +89,7 @@ def test_random_groups_of_digits(digits: Project, fit: ExactFit, before: Tensor,
     assert max(slopes) < 0.1
 
 
-@pytest.mark.parametrize("digit", [0, 3, 8])
+@pytest.mark.parametrize("digit", [0, *(pytest.param(d, marks=pytest.mark.slow) for d in (3, 8))])
 def test_a_whole_class_of_digits(digits: Project, fit: ExactFit, before: Tensor, digit: int) -> None:
     """One step is off by three times, adding up by ten and more; the iterated step is the refit."""
     rows = (labels(digits) == digit).nonzero()[:, 0].tolist()
