@@ -14,7 +14,7 @@ from torch import Tensor
 
 from influence_core.row_blocks import product, rough_product
 
-PART = 65_536  # rows that one core takes at a time
+PART = 131_072  # rows that one core takes at a time
 FACTORED_PART = 8_192  # the same of factored rows, each of which is a product with every output
 FEW = 16  # columns
 WRITTEN_OUT = 1_024  # factored rows

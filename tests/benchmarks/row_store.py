@@ -37,7 +37,7 @@ def run() -> list[Figure | Race]:
     """Build, open, ask."""
     columns = torch.randn(WIDTH, QUERIES + WARM_UP, generator=torch.Generator().manual_seed(1)).unbind(1)
     with tempfile.TemporaryDirectory() as folder:
-        stored_rows(Path(folder), RowStage("rows", "Rows", ROWS, drawn), {}, lambda done, total: None)
+        stored_rows(Path(folder), RowStage("rows", "Rows", ROWS, drawn, shard=131_072), {}, lambda done, total: None)
         rows = RowStore(Path(folder), "rows").rows(complete=False)
         asked = iter(columns)
         seconds = taken(lambda: strongest(rows, next(asked)[:, None], TOP), QUERIES, WARM_UP)
