@@ -83,6 +83,11 @@ def is_one_layer(model: FunctionalModel) -> bool:
     return _only_layer(model) is not None
 
 
+def head_beside(model: FunctionalModel, project: Project) -> Head | None:
+    """The head for refits, of a method that makes no use of it: found in a copy of the model in float64."""
+    return find_head(FunctionalModel.of(project), project) if is_one_layer(model) else None
+
+
 def find_head(model: FunctionalModel, project: Project) -> Head | None:
     """The head, if the model has this form; otherwise None, and the general curvature is used."""
     task = project.task

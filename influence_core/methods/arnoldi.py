@@ -21,7 +21,7 @@ from influence_core.curvature.dense import Blocks, Curvature, Hessian
 from influence_core.curvature.retained import gauss_newton
 from influence_core.errors import CurvatureError, MethodError
 from influence_core.gradients import FunctionalModel
-from influence_core.heads import Head, find_head, is_one_layer
+from influence_core.heads import Head, head_beside
 from influence_core.memory import check_basis, check_memory
 from influence_core.methods.attributor import ExactAttributor, factor_from, rule_of
 from influence_core.methods.base import (
@@ -37,9 +37,10 @@ from influence_core.methods.base import (
 from influence_core.methods.iterative import CurvatureName
 from influence_core.methods.iterative_attributor import PRODUCTS
 from influence_core.methods.precision import Precision, dtype_of
+from influence_core.methods.seen import seen
 from influence_core.methods.subspace import SubspaceTests
 from influence_core.placement import normal, number, seeded
-from influence_core.predictions import Predictions, predict
+from influence_core.predictions import Predictions
 from influence_core.project import Dataset, Project, Split
 from influence_core.rows import rows_from
 from influence_core.solvers.arnoldi import eigenpairs
@@ -102,7 +103,7 @@ class Arnoldi:
         check_derivatives(model, project, one_by_one=True)
         check_memory(model, project.train, self.rows, PRODUCTS)
         check_basis(model, self.krylov)
-        head = find_head(FunctionalModel.of(project), project) if is_one_layer(model) else None
+        head = head_beside(model, project)
         return ArnoldiFit(self, project, model, head)
 
     def fit(self, project: Project) -> ExactAttributor:
@@ -144,10 +145,7 @@ class ArnoldiFit:
 
     def predictions(self, split: Split) -> Predictions:
         """What the model says of a split."""
-        if split == "test":
-            return predict(self.model, self.project, split)
-        model, train = self._trunked
-        return predict(model, self.project, split, data=train)
+        return seen(split, self.model, self.project, lambda: self._trunked)
 
     def attributor(self, tensors: Tensors) -> ExactAttributor:
         """The fitted method, answering from the live model."""

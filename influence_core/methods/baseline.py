@@ -14,7 +14,7 @@ from influence_core import scores
 from influence_core.checks import check_project, check_test_ids
 from influence_core.curvature.dense import Blocks
 from influence_core.gradients import FunctionalModel
-from influence_core.heads import Head, find_head, is_one_layer
+from influence_core.heads import Head, head_beside
 from influence_core.methods.base import (
     Method,
     Stage,
@@ -27,7 +27,8 @@ from influence_core.methods.base import (
 )
 from influence_core.methods.iterative_attributor import PRODUCTS
 from influence_core.methods.precision import Precision, dtype_of
-from influence_core.predictions import Predictions, predict
+from influence_core.methods.seen import seen
+from influence_core.predictions import Predictions
 from influence_core.project import Dataset, Project, Split
 from influence_core.readings import Reading
 from influence_core.target import Target
@@ -86,7 +87,7 @@ class BaselineFit:
         check_project(project)
         model = FunctionalModel.of(project, dtype_of(precision))
         try_rows(model, project)
-        head = find_head(FunctionalModel.of(project), project) if is_one_layer(model) else None
+        head = head_beside(model, project)
         return cls(method, project, model, head, rows)
 
     @property
@@ -99,10 +100,7 @@ class BaselineFit:
 
     def predictions(self, split: Split) -> Predictions:
         """What the model says of a split."""
-        if split == "test":
-            return predict(self.model, self.project, split)
-        model, train = self.trunked
-        return predict(model, self.project, split, data=train)
+        return seen(split, self.model, self.project, lambda: self.trunked)
 
     def attributor(self, tensors: Tensors) -> BaselineAttributor:
         """The fitted method."""

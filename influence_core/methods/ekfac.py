@@ -17,12 +17,13 @@ from influence_core.checks import check_project
 from influence_core.curvature.ekfac import EKFAC, Factors, Fisher, Settings, fit_ekfac
 from influence_core.curvature.factored import FactoredModel
 from influence_core.gradients import FunctionalModel
-from influence_core.heads import Head, find_head, is_one_layer
+from influence_core.heads import Head, head_beside
 from influence_core.memory import check_passes
 from influence_core.methods.base import Stage, Tensors, Tick, check_choices, check_counts, run_stages, try_rows
 from influence_core.methods.ekfac_attributor import EkfacAttributor
 from influence_core.methods.precision import Precision, dtype_of
-from influence_core.predictions import Predictions, predict
+from influence_core.methods.seen import seen
+from influence_core.predictions import Predictions
 from influence_core.project import Dataset, Project, Split
 from influence_core.solvers.damping import Damping
 from influence_core.solvers.eigen_blocks import EigenBlocks
@@ -83,7 +84,7 @@ class Ekfac:
         factored = FactoredModel.of(model, project.train)
         factored.check_whole(self.name)
         check_passes(model, project.train, self.rows, factored.gradients(self.fisher))
-        head = find_head(FunctionalModel.of(project), project) if is_one_layer(model) else None
+        head = head_beside(model, project)
         return EkfacFit(self, project, factored, head)
 
     def fit(self, project: Project) -> EkfacAttributor:
@@ -134,10 +135,7 @@ class EkfacFit:
 
     def predictions(self, split: Split) -> Predictions:
         """What the model says of a split."""
-        if split == "test":
-            return predict(self.model, self.project, split)
-        factored, train = self.trunked
-        return predict(factored.model, self.project, split, data=train)
+        return seen(split, self.model, self.project, lambda: (self.trunked[0].model, self.trunked[1]))
 
     @property
     def stages(self) -> tuple[Stage, ...]:

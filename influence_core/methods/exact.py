@@ -21,6 +21,7 @@ from influence_core.heads import Head, find_head
 from influence_core.memory import SHARE, free_bytes, gigabytes
 from influence_core.methods.attributor import ExactAttributor, LiveTests, factor_from, rule_of
 from influence_core.methods.base import Stage, Tensors, Tick, check_choices, run_stages, try_rows
+from influence_core.methods.seen import seen
 from influence_core.placement import number
 from influence_core.predictions import Predictions, predict
 from influence_core.project import Dataset, Project, Split
@@ -136,10 +137,9 @@ class ExactFit:
 
     def predictions(self, split: Split) -> Predictions:
         """What the model says of a split."""
-        if split == "test" or self.head is not None:
+        if self.head is not None:
             return predict(self.model, self.project, split)
-        model, train = self.trunked
-        return predict(model, self.project, split, data=train)
+        return seen(split, self.model, self.project, lambda: self.trunked)
 
     def attributor(self, tensors: Tensors) -> ExactAttributor:
         """The fitted method, answering from the live model."""

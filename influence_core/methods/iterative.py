@@ -20,14 +20,15 @@ from influence_core.curvature.factored import FactoredModel
 from influence_core.curvature.retained import gauss_newton
 from influence_core.errors import CurvatureError, MethodError
 from influence_core.gradients import FunctionalModel
-from influence_core.heads import Head, find_head, is_one_layer
+from influence_core.heads import Head, head_beside
 from influence_core.memory import check_memory
 from influence_core.methods.base import Method, Stage, Tensors, Tick, check_choices, run_stages, try_rows
 from influence_core.methods.ekfac import Ekfac, EkfacFit
 from influence_core.methods.iterative_attributor import PRODUCTS, IterativeAttributor
 from influence_core.methods.precision import Precision, dtype_of
+from influence_core.methods.seen import seen
 from influence_core.placement import number
-from influence_core.predictions import Predictions, predict
+from influence_core.predictions import Predictions
 from influence_core.project import Dataset, Project, Split
 from influence_core.solvers.base import check_damping, refuse
 from influence_core.solvers.cg import CGSolver
@@ -128,7 +129,7 @@ class IterativeFit:
         try_rows(model, project)
         check_derivatives(model, project, one_by_one=False)
         check_memory(model, project.train, method.rows, PRODUCTS)
-        head = find_head(FunctionalModel.of(project), project) if is_one_layer(model) else None
+        head = head_beside(model, project)
         return cls(method, project, model, head, _factored(method, model, project))
 
     @cached_property
@@ -138,10 +139,7 @@ class IterativeFit:
 
     def predictions(self, split: Split) -> Predictions:
         """What the model says of a split."""
-        if split == "test":
-            return predict(self.model, self.project, split)
-        model, train = self.trunked
-        return predict(model, self.project, split, data=train)
+        return seen(split, self.model, self.project, lambda: self.trunked)
 
     @property
     def stages(self) -> tuple[Stage, ...]:

@@ -23,7 +23,7 @@ from influence_core.curvature.projected import fit_curvature
 from influence_core.curvature.projection import Form, Kind, Settings, Subspace, coordinates, fit_projections
 from influence_core.errors import CurvatureError, MethodError
 from influence_core.gradients import FunctionalModel
-from influence_core.heads import Head, find_head, is_one_layer
+from influence_core.heads import Head, head_beside
 from influence_core.memory import SHARE, check_passes, free_bytes
 from influence_core.methods.attributor import ExactAttributor, factor_from, rule_of
 from influence_core.methods.base import (
@@ -39,8 +39,9 @@ from influence_core.methods.base import (
 from influence_core.methods.exact import LARGEST
 from influence_core.methods.logra_tests import ProjectedTests
 from influence_core.methods.precision import Precision, dtype_of
+from influence_core.methods.seen import seen
 from influence_core.placement import number
-from influence_core.predictions import Predictions, predict
+from influence_core.predictions import Predictions
 from influence_core.project import Dataset, Project, Split
 from influence_core.solvers.base import Factor
 from influence_core.solvers.cholesky import Cholesky
@@ -112,7 +113,7 @@ class Logra:
         factored.check_whole(self.name)
         _check_size(factored, self.rank)
         check_passes(model, project.train, self.rows, factored.gradients(self.fisher))
-        head = find_head(FunctionalModel.of(project), project) if is_one_layer(model) else None
+        head = head_beside(model, project)
         return LograFit(self, project, factored, head)
 
     def fit(self, project: Project) -> ExactAttributor:
@@ -166,10 +167,7 @@ class LograFit:
 
     def predictions(self, split: Split) -> Predictions:
         """What the model says of a split."""
-        if split == "test":
-            return predict(self.model, self.project, split)
-        factored, train = self._trunked
-        return predict(factored.model, self.project, split, data=train)
+        return seen(split, self.model, self.project, lambda: (self._trunked[0].model, self._trunked[1]))
 
     def attributor(self, tensors: Tensors) -> ExactAttributor:
         """The fitted method, answering from the live model."""
